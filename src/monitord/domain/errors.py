@@ -1,0 +1,92 @@
+"""What can go wrong with a request, as values that the edge translates. Each has one documented reason."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One field of a request that is wrong, and a sentence that says what would be right."""
+
+    field: str
+    """The path as the request spells it, such as ``monitor.http.url``."""
+    description: str
+
+
+class DomainError(Exception):
+    """A request that cannot be answered as asked. ``reason`` is a value of ``ErrorReason`` in the API."""
+
+    reason = "INTERNAL"
+
+    def __init__(self, message: str, **metadata: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.metadata = metadata
+
+
+class InvalidArgumentError(DomainError):
+    """The request itself is wrong, whatever the state of the system."""
+
+    reason = "INVALID_FIELD"
+
+    def __init__(self, violations: list[Violation], reason: str = "INVALID_FIELD") -> None:
+        super().__init__("; ".join(f"{v.field}: {v.description}" for v in violations[:5]))
+        self.violations = violations
+        self.reason = reason
+
+
+class NotFoundError(DomainError):
+    """There is no such thing, or it is somebody else's: the two look the same."""
+
+    reason = "NOT_FOUND"
+
+
+class AlreadyExistsError(DomainError):
+    """Something with this name is there already."""
+
+    reason = "ALREADY_EXISTS"
+
+
+class EtagMismatchError(DomainError):
+    """Someone changed the thing since the caller read it."""
+
+    reason = "ETAG_MISMATCH"
+
+
+class FailedPreconditionError(DomainError):
+    """The system is not in a state in which this can be done."""
+
+    reason = "FAILED_PRECONDITION"
+
+
+class RequestIdReusedError(DomainError):
+    """The request_id was used within 24 hours for a different request (I14)."""
+
+    reason = "REQUEST_ID_REUSED"
+
+
+class UnauthenticatedError(DomainError):
+    """Nobody proved who is asking."""
+
+    reason = "UNAUTHENTICATED"
+
+
+class PermissionDeniedError(DomainError):
+    """Whoever is asking may not do this."""
+
+    reason = "PERMISSION_DENIED"
+
+
+class ResourceExhaustedError(DomainError):
+    """A limit is reached."""
+
+    reason = "LIMIT_REACHED"
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None, **metadata: str) -> None:
+        super().__init__(message, **metadata)
+        self.retry_after_s = retry_after_s
+
+
+class UnavailableError(DomainError):
+    """Something monitord needs, such as its database, is away for the moment."""
+
+    reason = "STORAGE_UNAVAILABLE"

@@ -1,0 +1,1 @@
+"""The instruments, and the HTTP listener for /metrics, /livez and /readyz."""

@@ -1,0 +1,1 @@
+"""One file per kind of check; the only place that dials targets."""

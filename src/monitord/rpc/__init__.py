@@ -1,0 +1,1 @@
+"""The gRPC edge: translation and nothing else."""

@@ -1,0 +1,1 @@
+"""Wakes the readers of the log after each commit."""

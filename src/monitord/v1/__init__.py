@@ -1,0 +1,1 @@
+"""Generated from proto/monitord/v1; never edited (`make proto`)."""

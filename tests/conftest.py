@@ -1,0 +1,18 @@
+"""Which event loop each kind of test runs on: virtual time for logic, uvloop for everything real."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+
+from tests.support.virtual_time import VirtualTimeLoop
+
+_UNIT = Path(__file__).parent / "unit"
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, Callable[[], Any]]:
+    if _UNIT in item.path.parents:
+        return {"virtual": VirtualTimeLoop}
+    return {"uvloop": uvloop.new_event_loop}
