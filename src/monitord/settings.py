@@ -1,12 +1,20 @@
-"""Every setting with its default, read from the environment once and never changed."""
+"""Every setting with its default: one frozen value, checked as a whole. ``environment`` reads it."""
 
 import ipaddress
+import os
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic.fields import FieldInfo
+
+PREFIX = "MONITORD_"
+
+OTHER_NAMES = {"database_url": ("DATABASE_URL", "POSTGRES_CONNECTION"), "port": ("PORT",)}
+"""Names without the prefix that are accepted too: those of the original's ``.env``, and of hosting platforms."""
 
 
 class EgressMode(StrEnum):
@@ -16,61 +24,172 @@ class EgressMode(StrEnum):
     PUBLIC = "public"
 
 
-class Settings(BaseSettings):
-    """monitord's settings. Each is the environment variable ``MONITORD_<NAME>``; some have an older alias."""
+def default_state_dir() -> Path:
+    """Return where monitord keeps its private Postgres, keys and logs unless told otherwise (XDG state folder)."""
+    root = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(root) / "monitord"
 
-    model_config = SettingsConfigDict(env_prefix="MONITORD_", frozen=True, extra="forbid", populate_by_name=True)
+
+def _listed(value: object) -> object:
+    """Split a comma-separated list, as it stands in an environment variable."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Listed = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Settings(BaseModel):
+    """monitord's settings. Each is the environment variable ``MONITORD_<NAME>``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     # Where things are
-    state_dir: Path = Field(default_factory=lambda: default_state_dir())
-    database_url: SecretStr | None = Field(
-        default=None,
-        validation_alias=AliasChoices("MONITORD_DATABASE_URL", "DATABASE_URL", "POSTGRES_CONNECTION"),
+    state_dir: Path = Field(
+        default_factory=default_state_dir,
+        description="The folder for what monitord keeps itself: the private Postgres, its own secret key, the first "
+        "API key. Made with mode 0700.",
+        json_schema_extra={"default": "~/.local/state/monitord"},
     )
-    database_pool_size: int = Field(default=8, ge=2, le=100)
+    env_file: Path | None = Field(None, description="A file of `NAME=value` lines to read too; the environment wins.")
+    database_url: SecretStr | None = Field(
+        None,
+        description="`postgresql://user:password@host/database`, Postgres 14 or newer. Without it monitord starts a "
+        "private Postgres of its own in the state folder.",
+    )
+    database_pool_size: int = Field(8, ge=2, le=100, description="Connections to Postgres, at most.")
+    secret_key: SecretStr | None = Field(
+        None,
+        description="What secrets in the database are sealed with: 32 random bytes in base64 (`openssl rand -base64 "
+        "32`). Without it monitord makes one and keeps it in the state folder.",
+    )
 
     # gRPC
-    host: str = "127.0.0.1"
-    port: int = Field(default=50051, ge=0, le=65535, validation_alias=AliasChoices("MONITORD_PORT", "PORT"))
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
-    allow_plaintext: bool = False
+    host: str = Field("127.0.0.1", min_length=1, description="The address that the gRPC API listens on.")
+    port: Port = Field(50051, description="Its port; 0 takes any that is free.")
+    tls_cert: Path | None = Field(None, description="PEM file of the certificate chain for the gRPC API.")
+    tls_key: Path | None = Field(None, description="PEM file of its private key.")
+    allow_plaintext: bool = Field(
+        False,
+        description="Serve gRPC to other machines without TLS: only where something else encrypts.",
+    )
 
     # The HTTP listener for metrics and health
-    metrics_host: str = "127.0.0.1"
-    metrics_port: int = Field(default=9464, ge=0, le=65535)
-    metrics_per_monitor: bool = True
+    metrics_host: str = Field(
+        "127.0.0.1", min_length=1, description="The address that `/metrics`, `/livez` and `/readyz` listen on."
+    )
+    metrics_port: Port = Field(9464, description="Their port; 0 takes any that is free.")
+    metrics_per_monitor: bool = Field(
+        True,
+        description="Serve the `probe_*` series of each monitor. With 10,000 monitors they are most of a scrape.",
+    )
 
     # Checking
-    min_interval_s: int = Field(default=5, ge=1, le=86_400)
-    max_checks_in_flight: int = Field(default=500, ge=1, le=20_000)
-    max_checks_per_host: int = Field(default=8, ge=1, le=20_000)
-    max_body_bytes: int = Field(default=1024 * 1024, ge=1024, le=64 * 1024 * 1024)
-    tls_engine: str = Field(default="auto", pattern="^(auto|openssl)$")
-    operator_url: str = "about:blank"
+    min_interval_s: int = Field(
+        5, ge=1, le=86_400, description="The shortest interval that a monitor may have, in seconds."
+    )
+    max_checks_in_flight: int = Field(500, ge=1, le=20_000, description="Checks that run at once, in all.")
+    max_checks_per_host: int = Field(8, ge=1, le=20_000, description="Checks that run at once against one host.")
+    max_body_bytes: int = Field(
+        1024 * 1024, ge=1024, le=64 * 1024 * 1024, description="How much of an answer's body is read, in bytes."
+    )
+    tls_engine: Literal["auto", "openssl"] = Field(
+        "auto",
+        description="`auto` tries rustls first, and lets OpenSSL judge what rustls refuses; `openssl` uses it alone.",
+    )
+    operator_url: str = Field(
+        "about:blank", description="Where people whose sites are checked can reach you; sent in the User-Agent."
+    )
 
     # Which addresses may be dialled
-    egress_mode: EgressMode = EgressMode.PRIVATE
-    egress_allow: Annotated[tuple[str, ...], NoDecode] = ()
-    egress_deny: Annotated[tuple[str, ...], NoDecode] = ()
+    egress_mode: EgressMode = Field(
+        EgressMode.PRIVATE,
+        description="`private` allows your own network and this machine; `public`, for a service open to strangers, "
+        "only addresses of the public internet.",
+    )
+    egress_allow: Listed = Field(
+        (), description="Exceptions to the mode: CIDRs and `address:port`, separated by commas."
+    )
+    egress_deny: Listed = Field((), description="What is never dialled, written the same way. Wins over everything.")
 
     # Keeping
-    log_retention_days: int = Field(default=30, ge=1, le=3650)
-    spool_rows: int = Field(default=200_000, ge=1_000, le=10_000_000)
+    log_retention_days: int = Field(30, ge=1, le=3650, description="How long single check results are kept, in days.")
+    spool_rows: int = Field(
+        200_000,
+        ge=1_000,
+        le=10_000_000,
+        description="Results held in memory, at most, while Postgres is away. About 1 KB each.",
+    )
 
     # The first administrator
-    admin_email: str = "admin@localhost"
-    admin_password: SecretStr | None = None
+    admin_email: str = Field("admin@localhost", description="Who the first administrator is; used at the first start.")
+    admin_password: SecretStr | None = Field(
+        None,
+        description="Their password, at most 72 bytes; used at the first start. Without it only the API key in the "
+        "state folder opens the door.",
+    )
 
-    # Being watched
-    heartbeat_url: str | None = None
-    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    # Being watched, and stopping
+    heartbeat_url: str | None = Field(
+        None, description="Asked for (GET) every minute while monitord is ready, so that another system can miss it."
+    )
+    console: Literal["auto", "table", "lines", "none"] = Field(
+        "auto",
+        description="What `monitord run` shows: a live table, one line per check, or neither. `auto`: a table in a "
+        "terminal, else lines.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged to stderr.")
+    log_format: Literal["auto", "text", "json"] = Field(
+        "auto", description="How. `auto`: text in a terminal, else one JSON object per line."
+    )
+    shutdown_grace_s: float = Field(
+        10, ge=0, le=600, description="How long checks, calls and streams may take to finish at the end, in seconds."
+    )
+    development: bool = Field(
+        False, description="Allow what is unsafe in production, such as the Firebase emulator's unsigned tokens."
+    )
 
-    @field_validator("egress_allow", "egress_deny", mode="before")
+    @field_validator("state_dir", "env_file", "tls_cert", "tls_key", mode="after")
     @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
+
+    @field_validator("database_url", mode="after")
+    @classmethod
+    def _postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        scheme, found, rest = value.get_secret_value().partition("://")
+        # SQLAlchemy's spelling names a driver, as in postgresql+asyncpg.
+        if not found or scheme.partition("+")[0] not in ("postgres", "postgresql"):
+            raise ValueError("it should look like postgresql://user:password@host:5432/database")
+        return SecretStr(f"postgresql://{rest}")
+
+    @field_validator("heartbeat_url", mode="after")
+    @classmethod
+    def _http(cls, value: str | None) -> str | None:
+        if value is not None and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
+            raise ValueError("it should look like https://example.org/ping/some-id")
+        return value
+
+    @field_validator("admin_password", mode="after")
+    @classmethod
+    def _hashable(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not 8 <= len(value.get_secret_value().encode()) <= 72:
+            raise ValueError("a password has 8 to 72 bytes of UTF-8 (bcrypt ignores what follows)")
+        return value
+
+    @field_validator("egress_allow", "egress_deny", mode="after")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for rule in value:
+            if not _is_address_rule(rule):
+                raise ValueError(
+                    f"{rule!r} is neither a network such as 192.168.0.0/16 nor an address and port such as "
+                    "10.0.0.5:5432 or [fd00::5]:5432; names are not accepted"
+                )
         return value
 
     @model_validator(mode="after")
@@ -82,15 +201,26 @@ class Settings(BaseSettings):
                 f"MONITORD_HOST={self.host} would serve gRPC without TLS to other machines: set MONITORD_TLS_CERT and "
                 "MONITORD_TLS_KEY, or MONITORD_ALLOW_PLAINTEXT=true where something else encrypts"
             )
+        if self.port and self.port == self.metrics_port and self.host == self.metrics_host:
+            raise ValueError(f"MONITORD_PORT and MONITORD_METRICS_PORT are both {self.port}: change one")
+        if both := set(self.egress_allow) & set(self.egress_deny):
+            raise ValueError(
+                f"MONITORD_EGRESS_ALLOW and MONITORD_EGRESS_DENY both name {min(both)}: take it out of one"
+            )
         return self
 
 
-def default_state_dir() -> Path:
-    """Return where monitord keeps its private Postgres, keys and logs unless told otherwise (XDG state folder)."""
-    import os
-
-    root = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(root) / "monitord"
+def _is_address_rule(rule: str) -> bool:
+    address, colon, port = rule.rpartition(":")
+    if rule.startswith("[") or rule.count(":") == 1:
+        rule = address.removeprefix("[").removesuffix("]")
+        if not (colon and port.isascii() and port.isdigit() and 0 < int(port) < 65536) or "/" in rule:
+            return False
+    try:
+        ipaddress.ip_network(rule)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_loopback(host: str) -> bool:
@@ -100,3 +230,26 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def settings_table() -> str:
+    """Return every setting with its default and meaning as a Markdown table, as the README shows it."""
+    return "\n".join(["| variable | default | what it is |", "| --- | --- | --- |", *_rows()])
+
+
+def _rows() -> Iterator[str]:
+    for name, field in Settings.model_fields.items():
+        names = " or ".join(f"`{each}`" for each in (PREFIX + name.upper(), *OTHER_NAMES.get(name, ())))
+        yield f"| {names} | {_default(field)} | {field.description} |"
+
+
+def _default(field: FieldInfo) -> str:
+    extra: Any = field.json_schema_extra or {}
+    default = extra.get("default", field.default)
+    match default:
+        case None | ():
+            return ""
+        case bool():
+            return f"`{str(default).lower()}`"
+        case _:
+            return f"`{default}`"
