@@ -1,0 +1,187 @@
+"""From what a call shows to the principal it acts for, and whether that still holds (T10, T12)."""
+
+import asyncio
+import hmac
+import time
+from collections.abc import Callable, Hashable
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from monitord.domain.errors import ResourceExhaustedError, UnauthenticatedError, UnavailableError
+from monitord.domain.instant import SECOND, Instant
+from monitord.identity import api_keys
+from monitord.identity.credential_cache import TTL_S, CredentialCache
+from monitord.identity.principal import ApiKeyCredential, Credential, Principal, Scope, SessionCredential
+from monitord.identity.tokens import Tokens
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+_LONGEST_CREDENTIAL = 4096
+_NOBODY = bytes(32)
+
+_NO_CREDENTIAL = "Send the metadata `authorization: Bearer <access token or API key>`; Login gives an access token."
+_WRONG_API_KEY = "The API key is unknown, expired or revoked: send one that is valid, or make one with CreateApiKey."
+_ENDED_SESSION = "The session of this access token has ended: sign in again with Login."
+
+
+class ApiKeyState(msgspec.Struct, frozen=True, kw_only=True):
+    """An API key that is not revoked, as the database has it."""
+
+    key_id: str
+    user_id: int
+    org_id: int
+    scope: Scope
+    digest: bytes
+    expires_at: Instant | None
+
+    def __repr__(self) -> str:
+        """Leave the digest out (T15)."""
+        return f"ApiKeyState({self.key_id!r}, user_id={self.user_id}, scope={self.scope!r})"
+
+
+class SessionState(msgspec.Struct, frozen=True, kw_only=True):
+    """A session that has not been ended, as the database has it."""
+
+    session_id: UUID
+    user_id: int
+    org_id: int
+    session_version: int
+    """The user's, now."""
+    expires_at: Instant
+
+
+class CredentialSource(Protocol):
+    """Where credentials are looked up, by their own id: who owns them is the answer (T9's one exception)."""
+
+    async def api_key_state(self, key_id: str) -> ApiKeyState | None:
+        """Return the key unless it is unknown or revoked; an expired one may come back."""
+        ...
+
+    async def session_state(self, session_id: UUID) -> SessionState | None:
+        """Return the session unless it is unknown or was ended; an expired one may come back."""
+        ...
+
+
+class Authenticator:
+    """Tells who is asking. Costs microseconds and no query while the credential was seen within ten seconds."""
+
+    def __init__(
+        self,
+        source: CredentialSource,
+        tokens: Tokens,
+        *,
+        now: Callable[[], Instant],
+        on_use: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``on_use`` is told the id of an API key with each use of it."""
+        self._tokens = tokens
+        self._now = now
+        self._on_use = on_use
+        self._keys: CredentialCache[str, ApiKeyState] = CredentialCache(source.api_key_state, clock=clock)
+        self._sessions: CredentialCache[UUID, SessionState] = CredentialCache(source.session_state, clock=clock)
+        self._changed = asyncio.Event()
+
+    async def authenticate(self, authorization: str | None) -> Principal:
+        """Return whom the value of the ``authorization`` metadata proves.
+
+        Raises UnauthenticatedError, with a sentence that says what would be right and nothing of who exists;
+        UnavailableError when the database is away; ResourceExhaustedError under a flood of unknown keys.
+        """
+        credential = _bearer(authorization)
+        if credential.startswith(api_keys.PREFIX):
+            return await self._by_api_key(credential)
+        return await self._by_access_token(credential)
+
+    async def still_valid(self, principal: Principal) -> bool:
+        """Tell whether the credential of an open stream is still good (T12).
+
+        An access token's own expiry ends no stream that it opened; the end of its session does. While the database is
+        away the last answer stands: nothing can be revoked then, and there is nothing new that a stream could show.
+        """
+        credential = principal.credential
+        if isinstance(credential, ApiKeyCredential):
+            key = await self._current(self._keys, credential.key_id)
+            return key is not None and not self._has_passed(key.expires_at)
+        session = await self._current(self._sessions, credential.session_id)
+        return session is not None and self._holds(session, credential)
+
+    async def wait_until_invalid(self, principal: Principal) -> None:
+        """Return as soon as the credential stops being good: at once for what happens here, else within ten seconds.
+
+        For an open stream to run beside its messages.
+        """
+        while True:
+            changed = self._changed
+            if not await self.still_valid(principal):
+                return
+            try:
+                async with asyncio.timeout(self._next_look_s(principal.credential)):
+                    await changed.wait()
+            except TimeoutError:
+                continue
+
+    def forget(self, credential: Credential) -> None:
+        """Make sure that the next use of a credential asks the database: call this after it has been ended there."""
+        if isinstance(credential, ApiKeyCredential):
+            self._keys.forget(credential.key_id)
+        else:
+            self._sessions.forget(credential.session_id)
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _by_api_key(self, text: str) -> Principal:
+        key_id = api_keys.parse_id(text)
+        if key_id is None:
+            raise UnauthenticatedError(
+                "This begins like an API key and is none: it may have been cut or mistyped. "
+                "Send it as CreateApiKey gave it."
+            )
+        key = await self._keys.get(key_id)
+        right = hmac.compare_digest(api_keys.digest(text), _NOBODY if key is None else key.digest)
+        if key is None or not right or self._has_passed(key.expires_at):
+            raise UnauthenticatedError(_WRONG_API_KEY)
+        self._on_use(key_id)
+        return Principal(key.user_id, key.org_id, key.scope, ApiKeyCredential(key_id))
+
+    async def _by_access_token(self, token: str) -> Principal:
+        claims = self._tokens.verify_access(token)
+        session = await self._sessions.get(claims.credential.session_id)
+        if session is None or session.user_id != claims.user_id or not self._holds(session, claims.credential):
+            raise UnauthenticatedError(_ENDED_SESSION)
+        # Whoever signed in may do all that there is to do with what is theirs; lesser scopes are for keys.
+        return Principal(session.user_id, session.org_id, Scope.ADMIN, claims.credential)
+
+    def _holds(self, session: SessionState, credential: SessionCredential) -> bool:
+        return session.session_version == credential.session_version and not self._has_passed(session.expires_at)
+
+    def _has_passed(self, expires_at: Instant | None) -> bool:
+        return expires_at is not None and self._now() >= expires_at
+
+    def _next_look_s(self, credential: Credential) -> float:
+        state: ApiKeyState | SessionState | None
+        if isinstance(credential, ApiKeyCredential):
+            state = self._keys.last_known(credential.key_id)
+        else:
+            state = self._sessions.last_known(credential.session_id)
+        if state is None or state.expires_at is None:
+            return TTL_S
+        return max(0.0, min(TTL_S, (state.expires_at - self._now()) / SECOND))
+
+    async def _current(self, cache: CredentialCache[K, V], key: K) -> V | None:
+        try:
+            return await cache.get(key)
+        except (UnavailableError, ResourceExhaustedError):
+            return cache.last_known(key)
+
+
+def _bearer(authorization: str | None) -> str:
+    """Return the credential of ``Bearer <credential>``; the scheme's case doesn't matter (RFC 9110, 11.1)."""
+    scheme, _, credential = (authorization or "").partition(" ")
+    credential = credential.strip()
+    if scheme.lower() != "bearer" or not credential or len(credential) > _LONGEST_CREDENTIAL:
+        raise UnauthenticatedError(_NO_CREDENTIAL)
+    return credential

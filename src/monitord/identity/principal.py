@@ -1,0 +1,42 @@
+"""Who is asking, and what they may do. Comes from the interceptor alone, never from a request (T10)."""
+
+from enum import IntEnum
+from typing import TypeAlias
+from uuid import UUID
+
+import msgspec
+
+
+class Scope(IntEnum):
+    """What a credential may be used for. Each includes those below it."""
+
+    READ = 1
+    WRITE = 2
+    ADMIN = 3
+
+
+class ApiKeyCredential(msgspec.Struct, frozen=True):
+    """The caller showed an API key."""
+
+    key_id: str
+
+
+class SessionCredential(msgspec.Struct, frozen=True):
+    """The caller showed an access token of a session."""
+
+    session_id: UUID
+    session_version: int
+    """The user's session version when the token was signed: a higher one in the database ends it (T12)."""
+
+
+Credential: TypeAlias = ApiKeyCredential | SessionCredential
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """Whoever proved who they are, for as long as ``credential`` stays valid."""
+
+    user_id: int
+    org_id: int
+    """The organisation whose rows they see; the first argument of every storage function (T9)."""
+    scope: Scope
+    credential: Credential

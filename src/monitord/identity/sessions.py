@@ -1,0 +1,176 @@
+"""Signing in, staying signed in, signing out."""
+
+from collections.abc import Callable
+from typing import Protocol
+from uuid import UUID, uuid4
+
+import msgspec
+import structlog
+
+from monitord.domain.errors import (
+    InvalidArgumentError,
+    ResourceExhaustedError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from monitord.domain.instant import DAY, Instant
+from monitord.identity import tokens
+from monitord.identity.passwords import Passwords
+from monitord.identity.principal import Credential, SessionCredential
+from monitord.identity.throttle import LoginThrottle
+from monitord.identity.tokens import TokenPair, Tokens
+from monitord.identity.user import Account, User, normalise_email
+
+IDLE_LIFETIME_US = 30 * DAY
+"""A session that is not refreshed for this long is over."""
+LONGEST_LIFETIME_US = 90 * DAY
+"""So is one that began this long ago, however often it was refreshed."""
+
+_WRONG_LOGIN = "The e-mail address or the password is wrong."
+_OVER = "The refresh token was used before, or its session is over: sign in again with Login."
+
+log = structlog.get_logger()
+
+
+class SignIn(msgspec.Struct, frozen=True):
+    """A new session."""
+
+    tokens: TokenPair
+    user: User
+
+
+class Rotation(msgspec.Struct, frozen=True):
+    """A session whose refresh token was just replaced."""
+
+    user_id: int
+    session_version: int
+    expires_at: Instant
+
+
+class SessionStore(Protocol):
+    """Where accounts and sessions are kept. Every method raises UnavailableError when the database is away."""
+
+    async def account(self, email: str) -> Account | None:
+        """Return the account with a normalised address."""
+        ...
+
+    async def create_session(
+        self,
+        session_id: UUID,
+        account: Account,
+        refresh_digest: bytes,
+        *,
+        created_at: Instant,
+        expires_at: Instant,
+    ) -> bool:
+        """Store a session, unless the account's session version has changed meanwhile: then return False."""
+        ...
+
+    async def rotate_session(
+        self, session_id: UUID, old: bytes, new: bytes, *, at: Instant, expires_at: Instant, longest_us: int
+    ) -> Rotation | None:
+        """Replace the refresh digest ``old`` in one step; None when it is not the current one, or all is over."""
+        ...
+
+    async def end_session(self, session_id: UUID, *, at: Instant) -> bool:
+        """End a session; return whether that changed anything."""
+        ...
+
+
+class Sessions:
+    """Begins, prolongs and ends sessions. ``ended`` is told of each that was ended, after the commit."""
+
+    def __init__(
+        self,
+        store: SessionStore,
+        passwords: Passwords,
+        tokens: Tokens,
+        throttle: LoginThrottle,
+        *,
+        now: Callable[[], Instant],
+        ended: Callable[[Credential], None],
+    ) -> None:
+        self._store = store
+        self._passwords = passwords
+        self._tokens = tokens
+        self._throttle = throttle
+        self._now = now
+        self._ended = ended
+
+    async def login(self, email: str, password: str, peer: str) -> SignIn:
+        """Begin a session.
+
+        Raises UnauthenticatedError, the same after the same work for a wrong password, an unknown address and an
+        account without a password (T14); ResourceExhaustedError after too many failures; InvalidArgumentError.
+        """
+        email = normalise_email(email)
+        attempt = self._throttle.begin(email, peer)
+        try:
+            account = await self._store.account(email)
+            right = await self._passwords.verify(password, account.password_hash if account else None)
+            if account is None or not right:
+                raise UnauthenticatedError(_WRONG_LOGIN)
+            pair = await self._begin_session(account)
+        except (UnavailableError, ResourceExhaustedError, InvalidArgumentError):
+            attempt.undecided()
+            raise
+        attempt.succeeded()
+        return SignIn(pair, account.user)
+
+    async def refresh(self, refresh_token: str) -> TokenPair:
+        """Return the next tokens of a session.
+
+        Each refresh token works once. One that comes back means that somebody has a copy, and which of the two is the
+        thief can't be told: the session ends for both (RFC 9700, 4.14.2; T12). That is strict: a client that lost the
+        answer, or asks twice at the same time, has to sign in again. Raises UnauthenticatedError.
+        """
+        session_id = self._tokens.verify_refresh(refresh_token)
+        successor, now = self._tokens.issue_refresh(session_id), self._now()
+        rotation = await self._store.rotate_session(
+            session_id,
+            tokens.digest(refresh_token),
+            tokens.digest(successor),
+            at=now,
+            expires_at=now + IDLE_LIFETIME_US,
+            longest_us=LONGEST_LIFETIME_US,
+        )
+        if rotation is None:
+            if await self._end(session_id):
+                log.warning("a refresh token came back: its session is ended", session_id=str(session_id))
+            raise UnauthenticatedError(_OVER)
+        credential = SessionCredential(session_id, rotation.session_version)
+        access, until = self._tokens.issue_access(rotation.user_id, credential)
+        return TokenPair(
+            access_token=access,
+            access_expires_at=until,
+            refresh_token=successor,
+            refresh_expires_at=rotation.expires_at,
+        )
+
+    async def logout(self, refresh_token: str) -> None:
+        """End the session of a refresh token, be it the current or an older one. Ending it again is no error.
+
+        Raises UnauthenticatedError for what is no refresh token.
+        """
+        await self._end(self._tokens.verify_refresh(refresh_token))
+
+    async def _begin_session(self, account: Account) -> TokenPair:
+        session_id, now = uuid4(), self._now()
+        refresh_token, expires_at = self._tokens.issue_refresh(session_id), now + IDLE_LIFETIME_US
+        stored = await self._store.create_session(
+            session_id, account, tokens.digest(refresh_token), created_at=now, expires_at=expires_at
+        )
+        if not stored:
+            # The password was changed while it was verified: it was the old one (T12).
+            raise UnauthenticatedError(_WRONG_LOGIN)
+        credential = SessionCredential(session_id, account.session_version)
+        access, until = self._tokens.issue_access(account.user.id, credential)
+        return TokenPair(
+            access_token=access, access_expires_at=until, refresh_token=refresh_token, refresh_expires_at=expires_at
+        )
+
+    async def _end(self, session_id: UUID) -> bool:
+        changed = await self._store.end_session(session_id, at=self._now())
+        # The version plays no part in ending: all tokens of the session are meant.
+        self._ended(SessionCredential(session_id, 0))
+        return changed

@@ -1,0 +1,155 @@
+"""Limits on guessing passwords, per account and per address (T14).
+
+An attempt is charged when it begins and given back when it turns out right, so that attempts at the same time can't
+slip through together. What is limited is the text that was sent, whether or not there is such an account.
+"""
+
+import ipaddress
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Generic, NamedTuple, TypeVar
+
+from monitord.domain.errors import ResourceExhaustedError
+
+FREE_FAILURES = 5
+"""Wrong passwords for one account that cost no delay: people mistype."""
+LONGEST_DELAY_S = 15 * 60.0
+"""The delay doubles from 1 s with each further failure, up to this: about a hundred guesses a day."""
+FORGET_AFTER_S = 60 * 60.0
+"""Failures are forgotten when none was added for this long."""
+ADDRESS_BURST = 20
+"""Failures of one address, whatever the accounts, that cost no delay."""
+ADDRESS_REFILL_S = 3.0
+"""How long one of those takes to come back."""
+SIZE = 10_000
+"""How many accounts, and as many addresses, are remembered (I16)."""
+
+V = TypeVar("V")
+
+
+class LoginThrottle:
+    """Decides when the next password may be tried.
+
+    Failures of one account delay its next attempt exponentially; failures of one address (an IPv6 network of 64 bits is
+    one) empty a token bucket. An address from which an account was signed in to before has its own count for that
+    account: a stranger's guesses don't lock its owner out. A success gives back itself alone to its address, so nobody
+    buys guesses at others' accounts with their own password.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic, size: int = SIZE) -> None:
+        self._clock = clock
+        self._failures: _Recent[_Failures] = _Recent(size)
+        self._full_at: _Recent[float] = _Recent(size)
+        self._familiar: _Recent[bool] = _Recent(size)
+
+    def begin(self, account: str, peer: str) -> "Attempt":
+        """Charge an attempt on an account from an address.
+
+        Raises ResourceExhaustedError with the time to wait, and charges nothing, when either is over its limit.
+        """
+        now, address = self._clock(), _network(peer)
+        pair = _digest(account, address)
+        key = pair if self._familiar.get(pair) else _digest(account)
+        failures = self._failures.get(key) or _Failures(0, now)
+        if now - failures.last_at >= FORGET_AFTER_S:
+            failures = _Failures(0, now)
+        # A token bucket as the one number it takes: when it will be full again.
+        full_at = max(self._full_at.get(address) or now, now)
+        wait_s = max(failures.delayed_until() - now, full_at - (ADDRESS_BURST - 1) * ADDRESS_REFILL_S - now)
+        if wait_s > 0:
+            raise ResourceExhaustedError(
+                f"Too many failed attempts to sign in: try again in {math.ceil(wait_s)} s.", retry_after_s=wait_s
+            )
+        self._failures.put(key, _Failures(failures.number + 1, now))
+        self._full_at.put(address, full_at + ADDRESS_REFILL_S)
+        return Attempt(self, key, pair, address)
+
+    def refund(self, key: bytes, address: str) -> None:
+        """Take back what ``begin`` charged. Called by Attempt."""
+        failures = self._failures.get(key)
+        if failures is not None and failures.number > 1:
+            self._failures.put(key, failures._replace(number=failures.number - 1))
+        else:
+            self._failures.drop(key)
+        full_at = (self._full_at.get(address) or 0.0) - ADDRESS_REFILL_S
+        if full_at > self._clock():
+            self._full_at.put(address, full_at)
+        else:
+            self._full_at.drop(address)
+
+    def forgive(self, key: bytes, pair: bytes) -> None:
+        """Forget an account's failures and know the address for it from now on. Called by Attempt."""
+        self._failures.drop(key)
+        self._familiar.put(pair, True)
+
+
+class Attempt:
+    """One attempt to sign in, charged. Left alone, it counts as a failure; call one of the methods at most once."""
+
+    def __init__(self, throttle: LoginThrottle, key: bytes, pair: bytes, address: str) -> None:
+        self._throttle = throttle
+        self._key = key
+        self._pair = pair
+        self._address = address
+
+    def succeeded(self) -> None:
+        """The password was right."""
+        self._throttle.refund(self._key, self._address)
+        self._throttle.forgive(self._key, self._pair)
+
+    def undecided(self) -> None:
+        """Nobody learned whether the password was right: something of ours was in the way."""
+        self._throttle.refund(self._key, self._address)
+
+
+class _Failures(NamedTuple):
+    number: int
+    last_at: float
+
+    def delayed_until(self) -> float:
+        over = self.number - FREE_FAILURES
+        return self.last_at if over < 0 else self.last_at + min(2.0 ** min(over, 32), LONGEST_DELAY_S)
+
+
+class _Recent(Generic[V]):
+    """The ``size`` entries that were written last. Pushing one out takes as many attempts as there are entries."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._entries: OrderedDict[bytes | str, V] = OrderedDict()
+
+    def get(self, key: bytes | str) -> V | None:
+        return self._entries.get(key)
+
+    def put(self, key: bytes | str, value: V) -> None:
+        self._entries[key] = value
+        self._entries.move_to_end(key)
+        if len(self._entries) > self._size:
+            self._entries.popitem(last=False)
+
+    def drop(self, key: bytes | str) -> None:
+        self._entries.pop(key, None)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+def _digest(*parts: str) -> bytes:
+    """Return a key of fixed size: what was typed as an address may be a password, and is not to be kept."""
+    return blake2b("\x00".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _network(peer: str) -> str:
+    """Return what one subscriber has: an IPv4 address, or the 64 bits of an IPv6 network; other text as it is."""
+    try:
+        address = ipaddress.ip_address(peer.partition("%")[0])
+    except ValueError:
+        return peer
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address, 64), strict=False))
