@@ -77,7 +77,10 @@ CREATE TABLE shards (
     id        smallint PRIMARY KEY,
     owner     uuid,
     epoch     bigint NOT NULL DEFAULT 0,
-    position  bigint NOT NULL DEFAULT 0
+    position  bigint NOT NULL DEFAULT 0,
+    -- Rows before this position may have been dropped, being older than the retention: what a tail that comes back with
+    -- an older cursor is told (I15).
+    kept_from bigint NOT NULL DEFAULT 1
 );
 INSERT INTO shards (id) VALUES (0);
 
@@ -85,7 +88,8 @@ CREATE TABLE monitors (
     org_id              bigint NOT NULL REFERENCES organisations,
     id                  bigint GENERATED ALWAYS AS IDENTITY,
     shard               smallint NOT NULL DEFAULT 0 REFERENCES shards,
-    name                text NOT NULL,
+    -- By code points, whatever the database's own order is: pages by name depend on it.
+    name                text COLLATE "C" NOT NULL,
     labels              jsonb NOT NULL DEFAULT '{}',
     type                text NOT NULL,
     -- The kind's own settings, without secrets; `secrets` holds those, sealed.
@@ -105,6 +109,8 @@ CREATE TABLE monitors (
 CREATE UNIQUE INDEX monitors_name ON monitors (org_id, name);
 CREATE INDEX monitors_labels ON monitors USING gin (labels jsonb_path_ops);
 CREATE INDEX monitors_shard ON monitors (shard);
+-- What the engine reads: every active monitor's version, and some by id, whoever owns them.
+CREATE INDEX monitors_id ON monitors (id) INCLUDE (version, is_active);
 
 -- When which grid of slots held: what the audit of unchecked slots compares the log with (I5). A pause is the absence
 -- of a row. Spans are [valid_from, valid_until).
@@ -131,7 +137,7 @@ CREATE TABLE monitor_states (
     up_streak        smallint NOT NULL DEFAULT 0,
     PRIMARY KEY (org_id, monitor_id),
     FOREIGN KEY (org_id, monitor_id) REFERENCES monitors ON DELETE CASCADE
-);
+) WITH (fillfactor = 80);
 CREATE INDEX monitor_states_status ON monitor_states (org_id, status);
 
 -- The check log. Partitioned by day and retired by dropping partitions. Written by COPY alone, in batches.
@@ -170,6 +176,9 @@ CREATE TABLE monitor_logs (
     PRIMARY KEY (org_id, monitor_id, seq, checked_at)
 ) PARTITION BY RANGE (checked_at);
 CREATE INDEX monitor_logs_feed ON monitor_logs (org_id, shard, position);
+-- Rows lie in the order of their commits, which is nearly that of their time: a small index finds a moment.
+CREATE INDEX monitor_logs_time ON monitor_logs USING brin (checked_at)
+    WITH (autosummarize = on, pages_per_range = 64);
 -- Catches what no day's partition is there for, should the clock be far off; empty in good health.
 CREATE TABLE monitor_logs_default PARTITION OF monitor_logs DEFAULT;
 
