@@ -6,10 +6,12 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from monitord.domain.errors import FailedPreconditionError
+
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-class PrivateFileError(Exception):
+class PrivateFileError(FailedPreconditionError):
     """A file with a secret in it can't be used as it is; the message says what to do about it."""
 
 
@@ -21,7 +23,7 @@ def create(path: Path, text: str) -> bool:
     written = _write_beside(path, text)
     try:
         # Unlike a rename, a link never replaces what is there.
-        written.hardlink_to(path)
+        path.hardlink_to(written)
     except FileExistsError:
         return False
     finally:

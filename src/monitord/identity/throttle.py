@@ -85,6 +85,10 @@ class LoginThrottle:
         self._failures.drop(key)
         self._familiar.put(pair, True)
 
+    def remembered(self) -> int:
+        """Return how many entries are held in memory: at most three times the size."""
+        return len(self._failures) + len(self._full_at) + len(self._familiar)
+
 
 class Attempt:
     """One attempt to sign in, charged. Left alone, it counts as a failure; call one of the methods at most once."""

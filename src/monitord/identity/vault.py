@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from monitord.domain.errors import FailedPreconditionError
 from monitord.identity import private_file
 
 KEY_FILE = "secret.key"
@@ -29,7 +30,7 @@ _NONCE_BYTES = 12
 _HEADER_BYTES = len(_VERSION) + _KEY_ID_BYTES
 
 
-class VaultError(Exception):
+class VaultError(FailedPreconditionError):
     """The keys can't be used as they are. The message says what to change, and holds no secret."""
 
 
