@@ -90,6 +90,7 @@ class GapReason(StrEnum):
     OVERLOAD = "monitord was overloaded"
     SUSPENDED = "the machine slept, or its clock was set forward"
     CRASHED = "the monitor's task crashed and was restarted"
+    STOPPED = "the monitor or monitord was stopped before the check was over"
     PARKED = "the monitor's task crashed five times in a row and is parked"
     SPOOL_FULL = "the database was away for longer than results could be held"
 

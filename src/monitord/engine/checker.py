@@ -1,0 +1,178 @@
+"""One check: through the gate, to the probe under a deadline, to a result."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from monitord.domain.check import Category, CheckResult, Evidence, Observation, Step, Trigger, Verdict
+from monitord.domain.instant import Instant
+from monitord.domain.log import LogEntry
+from monitord.domain.monitor import Check, Monitor
+from monitord.engine.clock import Clock
+from monitord.engine.gate import Gate
+
+
+class Probe(Protocol):
+    """Looks at a target."""
+
+    async def __call__(self, check: Check, timeout_s: float, *, trace: bool = False) -> Observation:
+        """Return what was seen within ``timeout_s``; nothing that a target does is an exception."""
+
+
+SLACK_S = 0.5
+"""How long after its own deadline a probe is given up; then the fault is ours (I9)."""
+
+STALL_S = 0.25
+"""From this much stall of the loop on, a timeout seen in it may be our own."""
+
+_TIMED = frozenset(
+    {
+        Category.DNS_TIMEOUT,
+        Category.CONNECT_TIMEOUT,
+        Category.TLS_TIMEOUT,
+        Category.TIMEOUT_TTFB,
+        Category.TIMEOUT_TOTAL,
+        Category.ASSERT_LATENCY,
+    }
+)
+"""What a loop that stood still can make a good target look like."""
+
+
+class Flight:
+    """A check under way."""
+
+    __slots__ = ("answers", "asked", "began", "host", "late_s", "monitor", "scheduled_at", "started_at", "trigger")
+
+    def __init__(
+        self, monitor: Monitor, host: str, trigger: Trigger, scheduled_at: Instant, asked: float, late_s: float = 0.0
+    ) -> None:
+        self.monitor = monitor
+        self.host = host
+        self.trigger = trigger
+        self.scheduled_at = scheduled_at
+        self.asked = asked
+        """When it asked for a place at the gate, on the monotonic clock."""
+        self.late_s = late_s
+        """How long after its slot that was."""
+        self.began: float | None = None
+        """When the gate let it through, on the monotonic clock; None while it waits there."""
+        self.started_at: Instant = 0
+        """The same on the wall clock."""
+        self.answers: list[asyncio.Future[LogEntry]] = []
+        """Who asked for it (CheckNow)."""
+
+    def result(self, duration_s: float, observation: Observation) -> CheckResult:
+        """Return the result of this check. It carries the version that the check began with (I10)."""
+        monitor = self.monitor
+        return CheckResult(
+            monitor_id=monitor.id,
+            org_id=monitor.org_id,
+            monitor_version=monitor.version,
+            trigger=self.trigger,
+            scheduled_at=self.scheduled_at,
+            started_at=self.started_at,
+            duration_ms=duration_s * 1000.0,
+            observation=observation,
+        )
+
+
+class Checker:
+    """Makes checks, for all monitors of the process."""
+
+    def __init__(self, *, probe: Probe, gate: Gate, clock: Clock, stalled_since: Callable[[float], float]) -> None:
+        self.gate = gate
+        self._probe = probe
+        self._clock = clock
+        self._stalled_since = stalled_since
+
+    async def check(self, flight: Flight) -> CheckResult:
+        """Make one check. Raises only what a bug in the probe raises."""
+        gate, clock, host = self.gate, self._clock, flight.host
+        if not gate.try_enter(host):
+            await gate.enter(host)
+        try:
+            # The latency clock starts inside the gate: a wait there is our lateness, not the target's.
+            flight.started_at = clock.now()
+            flight.began = began = clock.monotonic()
+            observation = await self._observe(flight.monitor)
+            duration_s = clock.monotonic() - began
+        finally:
+            gate.leave(host)
+        if observation.category in _TIMED:
+            overrun_s = duration_s - flight.monitor.spec.timeout_ms * 0.001
+            observation = _acquit(observation, max(self._stalled_since(began), overrun_s))
+        return flight.result(duration_s, observation)
+
+    async def _observe(self, monitor: Monitor) -> Observation:
+        spec = monitor.spec
+        timeout_s = spec.timeout_ms * 0.001
+        task = asyncio.current_task()
+        assert task is not None
+        deadline = _Deadline(task)
+        timer = asyncio.get_running_loop().call_later(timeout_s + SLACK_S, deadline.expire)
+        try:
+            return await self._probe(spec.check, timeout_s)
+        except asyncio.CancelledError:
+            if not deadline.expired or task.cancelling() > 1:
+                raise
+            return internal_error(f"the probe did not end within {timeout_s + SLACK_S:g} s")
+        finally:
+            timer.cancel()
+            if deadline.expired:
+                task.uncancel()
+
+
+def _acquit(observation: Observation, stall_s: float) -> Observation:
+    """Blame ourselves, not the target, for a timeout during which our loop stood still (I9).
+
+    A probe that ends well after its deadline was itself woken late: the watch over the clock may not have run yet.
+    """
+    if stall_s < STALL_S:
+        return observation
+    seen = observation.message or observation.category
+    return msgspec.structs.replace(
+        observation,
+        verdict=Verdict.INCONCLUSIVE,
+        category=Category.ENGINE_OVERLOAD,
+        message=f"monitord itself stood still for {stall_s:.1f} s during this check, which then saw: {seen}",
+    )
+
+
+class _Deadline:
+    """What ``asyncio.timeout`` does, at a third of its cost: this stands in the way of every check."""
+
+    __slots__ = ("_task", "expired")
+
+    def __init__(self, task: "asyncio.Task[object]") -> None:
+        self._task = task
+        self.expired = False
+
+    def expire(self) -> None:
+        self.expired = True
+        self._task.cancel()
+
+
+def internal_error(message: str) -> Observation:
+    """Return the observation of a check that a fault of our own spoilt (I9)."""
+    return Observation(
+        verdict=Verdict.INCONCLUSIVE,
+        category=Category.ENGINE_INTERNAL,
+        message=message,
+        evidence=Evidence(steps=(Step(at_ms=0.0, phase="engine", text=message),)),
+    )
+
+
+def host_of(check: Check) -> str:
+    """Return the host whose checks in flight are counted together, interned: many monitors share one.
+
+    The authority is cut out rather than parsed: this key need only be the same for the same host, and must
+    not fail on a stored URL that no rule would let in today.
+    """
+    rest = check.url.partition("://")[2]
+    authority = rest.partition("/")[0].partition("?")[0].partition("#")[0]
+    authority = authority.rpartition("@")[2].lower()
+    host, colon, port = authority.rpartition(":")
+    return sys.intern(host if colon and port.isdigit() else authority)
