@@ -1,0 +1,112 @@
+"""How an error reaches the caller: the one place where the domain's errors become a google.rpc.Status.
+
+Every error carries one ErrorInfo whose reason is a value of ErrorReason; invalid input also a BadRequest with the path
+of each field; a limit that passes a RetryInfo. The details travel in HTTP/2 trailers, of which clients accept 8 KiB by
+default, so the whole status is kept well below that whatever a request contained.
+"""
+
+import grpc
+from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc import StatusCode
+from grpc_status import rpc_status
+
+from monitord.domain import errors
+
+DOMAIN = "monitord"
+
+_MAX_MESSAGE_CHARS = 300
+_MAX_FIELD_CHARS = 200
+_MAX_METADATA_CHARS = 200
+_MAX_VIOLATION_BYTES = 2400
+"""Base64 makes a third more of it, and the message and the ErrorInfo travel too."""
+
+_CODES: dict[type[errors.DomainError], StatusCode] = {
+    errors.InvalidArgumentError: StatusCode.INVALID_ARGUMENT,
+    errors.NotFoundError: StatusCode.NOT_FOUND,
+    errors.AlreadyExistsError: StatusCode.ALREADY_EXISTS,
+    errors.EtagMismatchError: StatusCode.ABORTED,
+    errors.FailedPreconditionError: StatusCode.FAILED_PRECONDITION,
+    errors.RequestIdReusedError: StatusCode.INVALID_ARGUMENT,
+    errors.UnauthenticatedError: StatusCode.UNAUTHENTICATED,
+    errors.PermissionDeniedError: StatusCode.PERMISSION_DENIED,
+    errors.ResourceExhaustedError: StatusCode.RESOURCE_EXHAUSTED,
+    errors.UnavailableError: StatusCode.UNAVAILABLE,
+}
+
+_AWAY = "monitord can't do this for the moment: its database is away, or it is starting or stopping. Try again"
+_AWAY_RETRY_S = 1.0
+
+_REASONS = {
+    StatusCode.UNIMPLEMENTED: "UNIMPLEMENTED",
+    StatusCode.DEADLINE_EXCEEDED: "DEADLINE_EXCEEDED",
+    StatusCode.INTERNAL: "INTERNAL",
+}
+
+
+def status_of(error: errors.DomainError) -> grpc.Status:
+    """Return the status that tells a caller of an error of the domain."""
+    code = _code_of(error)
+    if error.reason == errors.UnavailableError.reason:
+        # What the driver says of it names hosts, and is for the operator's log.
+        return _status(code, _AWAY, [_error_info(error.reason, {}), _retry_info(_AWAY_RETRY_S)])
+    details: list[Message] = [_error_info(error.reason, error.metadata)]
+    if isinstance(error, errors.InvalidArgumentError):
+        details.append(_bad_request(error.violations))
+    if isinstance(error, errors.ResourceExhaustedError) and error.retry_after_s is not None:
+        details.append(_retry_info(error.retry_after_s))
+    return _status(code, error.message, details)
+
+
+def status_for(code: StatusCode, message: str, **metadata: str) -> grpc.Status:
+    """Return a status for what no error of the domain stands for: UNIMPLEMENTED, DEADLINE_EXCEEDED, INTERNAL."""
+    return _status(code, message, [_error_info(_REASONS[code], metadata)])
+
+
+def _code_of(error: errors.DomainError) -> StatusCode:
+    for kind in type(error).__mro__:
+        code = _CODES.get(kind)
+        if code is not None:
+            return code
+    return StatusCode.INTERNAL
+
+
+def _status(code: StatusCode, message: str, details: list[Message]) -> grpc.Status:
+    status = status_pb2.Status(code=code.value[0], message=_cut(message, _MAX_MESSAGE_CHARS))
+    for detail in details:
+        packed = any_pb2.Any()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return rpc_status.to_status(status)
+
+
+def _error_info(reason: str, metadata: dict[str, str]) -> error_details_pb2.ErrorInfo:
+    short = {key: _cut(value, _MAX_METADATA_CHARS) for key, value in metadata.items()}
+    return error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=short)
+
+
+def _bad_request(violations: list[errors.Violation]) -> error_details_pb2.BadRequest:
+    request = error_details_pb2.BadRequest()
+    room = _MAX_VIOLATION_BYTES
+    for count, violation in enumerate(violations):
+        one = error_details_pb2.BadRequest.FieldViolation(
+            field=_cut(violation.field, _MAX_FIELD_CHARS), description=_cut(violation.description, _MAX_MESSAGE_CHARS)
+        )
+        room -= one.ByteSize()
+        if room < 0 and count:
+            break
+        request.field_violations.append(one)
+    return request
+
+
+def _retry_info(seconds: float) -> error_details_pb2.RetryInfo:
+    millis = max(0, round(seconds * 1000))
+    delay = duration_pb2.Duration(seconds=millis // 1000, nanos=millis % 1000 * 1_000_000)
+    return error_details_pb2.RetryInfo(retry_delay=delay)
+
+
+def _cut(text: str, limit: int) -> str:
+    """Shorten a text, and replace what UTF-8 can't hold: a lone surrogate must not turn an answer into a failure."""
+    clean = text.encode("utf-8", "replace").decode()
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"

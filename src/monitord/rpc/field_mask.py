@@ -1,0 +1,98 @@
+"""Update masks after AIP-134: which fields of a stored monitor a request replaces."""
+
+from collections.abc import Iterable, Iterator
+
+from google.protobuf.message import Message
+
+from monitord.domain.errors import InvalidArgumentError, Violation
+from monitord.domain.rules import quoted
+from monitord.v1 import monitor_pb2 as pb
+
+WRITABLE = (
+    "name",
+    "labels",
+    "interval",
+    "timeout",
+    "failure_threshold",
+    "success_threshold",
+    "recheck_interval",
+    "active",
+    "http",
+)
+"""Fields of a monitor that a user decides: an explicit list, so that no new field becomes writable by itself (T11)."""
+WRITABLE_WITHIN = {
+    "http": (
+        "url",
+        "method",
+        "headers",
+        "body",
+        "accepted_status_codes",
+        "keyword",
+        "keyword_absent",
+        "redirect_policy",
+        "max_redirects",
+        "expected_latency",
+        "tls_verification",
+        "address_family",
+    ),
+}
+"""The same for the fields within each kind."""
+OUTPUT_ONLY = frozenset({"id", "status", "status_time", "last_check", "create_time", "update_time", "etag"})
+
+_PATHS = frozenset(WRITABLE) | {f"{kind}.{field}" for kind, fields in WRITABLE_WITHIN.items() for field in fields}
+_FIELD = "update_mask"
+_MAX_PATHS = 100
+
+
+def paths_of(request: pb.Monitor, mask: Iterable[str]) -> list[str]:
+    """Return which paths an update replaces: those of the mask, all for ``*``, without a mask those that are set.
+
+    Raises InvalidArgumentError for a path that can't be written.
+    """
+    asked = list(mask)
+    if not asked:
+        return list(_populated(request))
+    if len(asked) > _MAX_PATHS:
+        raise InvalidArgumentError([Violation(_FIELD, f"must have at most {_MAX_PATHS} paths, not {len(asked)}")])
+    wrong = [path for path in asked if path not in _PATHS and path != "*"]
+    if wrong:
+        raise InvalidArgumentError([Violation(_FIELD, _why_not(path)) for path in wrong])
+    return list(WRITABLE) if "*" in asked else asked
+
+
+def merge(stored: pb.Monitor, request: pb.Monitor, paths: Iterable[str]) -> None:
+    """Replace the fields of ``stored`` that ``paths`` name by those of ``request``; unset ones become unset."""
+    for path in paths:
+        kind, _, field = path.partition(".")
+        if field:
+            _replace(getattr(stored, kind), getattr(request, kind), field)
+        else:
+            _replace(stored, request, kind)
+
+
+def _populated(request: pb.Monitor) -> Iterator[str]:
+    for descriptor, value in request.ListFields():
+        if descriptor.name in WRITABLE_WITHIN:
+            yield from (f"{descriptor.name}.{inner.name}" for inner, _ in value.ListFields())
+        elif descriptor.name in WRITABLE:
+            yield descriptor.name
+
+
+def _replace(target: Message, source: Message, field: str) -> None:
+    target.ClearField(field)
+    descriptor = target.DESCRIPTOR.fields_by_name[field]
+    if descriptor.is_repeated:
+        getattr(target, field).MergeFrom(getattr(source, field))
+    elif descriptor.has_presence and not source.HasField(field):
+        return
+    elif descriptor.message_type is not None:
+        getattr(target, field).CopyFrom(getattr(source, field))
+    else:
+        setattr(target, field, getattr(source, field))
+
+
+def _why_not(path: str) -> str:
+    if path.partition(".")[0] in OUTPUT_ONLY:
+        return f"{quoted(path)} is written by the server only; leave it out"
+    valid = ", ".join(sorted(_PATHS))
+    return f"{quoted(path)} is no path of a monitor; valid are * or any of {valid}"

@@ -1,0 +1,57 @@
+"""Which method asks for what: an explicit table, and whatever is not in it is refused (deny by default)."""
+
+from dataclasses import dataclass
+
+from monitord.identity.principal import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a method asks of a call."""
+
+    scope: Scope | None
+    """The least scope of the caller's credential; None: no proof of identity is needed."""
+    default_deadline_s: float = 10.0
+    """How long a unary call may take when the caller names no deadline."""
+    longest_deadline_s: float = 60.0
+    """How long it may take at most, whatever the caller says."""
+
+
+_READ = Rule(Scope.READ)
+_WRITE = Rule(Scope.WRITE)
+_ADMIN = Rule(Scope.ADMIN)
+_PUBLIC = Rule(None)
+_ONE_CHECK = Rule(Scope.WRITE, default_deadline_s=75.0, longest_deadline_s=90.0)
+"""A check may take 60 s; the handlers bound themselves by the monitor's own timeout."""
+
+_MONITORS = "/monitord.v1.MonitorService/"
+_LOGS = "/monitord.v1.CheckLogService/"
+_AUTH = "/monitord.v1.AuthService/"
+
+RULES: dict[str, Rule] = {
+    _MONITORS + "CreateMonitor": _WRITE,
+    _MONITORS + "GetMonitor": _READ,
+    _MONITORS + "ListMonitors": _READ,
+    _MONITORS + "UpdateMonitor": _WRITE,
+    _MONITORS + "DeleteMonitor": _WRITE,
+    _MONITORS + "PauseMonitor": _WRITE,
+    _MONITORS + "ResumeMonitor": _WRITE,
+    _MONITORS + "CheckNow": _ONE_CHECK,
+    _MONITORS + "TestMonitor": _ONE_CHECK,
+    _MONITORS + "GetMonitorMetrics": _READ,
+    _MONITORS + "ApplyMonitors": _WRITE,
+    _LOGS + "ListCheckLogs": _READ,
+    _LOGS + "GetCheckLog": _READ,
+    _LOGS + "TailCheckLogs": _READ,
+    _AUTH + "Login": _PUBLIC,
+    _AUTH + "Refresh": _PUBLIC,
+    _AUTH + "Logout": _PUBLIC,
+    _AUTH + "GetUser": _READ,
+    _AUTH + "CreateApiKey": _ADMIN,
+    _AUTH + "ListApiKeys": _ADMIN,
+    _AUTH + "RevokeApiKey": _ADMIN,
+    "/grpc.health.v1.Health/Check": _PUBLIC,
+    "/grpc.health.v1.Health/List": _PUBLIC,
+    "/grpc.health.v1.Health/Watch": _PUBLIC,
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": _PUBLIC,
+}
