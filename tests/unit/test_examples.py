@@ -1,0 +1,41 @@
+from pathlib import Path
+
+import pytest
+import yaml
+from google.protobuf import json_format
+
+from monitord.demo import HOST, PORT, SLOW_S
+from monitord.v1 import monitor_pb2
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def monitors(name: str) -> list[monitor_pb2.Monitor]:
+    document = yaml.safe_load((EXAMPLES / name).read_text())
+    assert set(document) == {"monitors"}
+    return [json_format.ParseDict(each, monitor_pb2.Monitor()) for each in document["monitors"]]
+
+
+@pytest.mark.parametrize("name", ["monitors.yaml", "public.yaml"])
+def test_every_example_is_a_monitor_of_the_contract_with_a_name_of_its_own(name):
+    names = [monitor.name for monitor in monitors(name)]
+    assert all(names)
+    assert len(names) == len(set(names))
+    assert all(monitor.WhichOneof("kind") == "http" for monitor in monitors(name))
+
+
+def test_what_make_run_applies_stays_on_this_machine():
+    for monitor in monitors("monitors.yaml"):
+        assert monitor.http.url.startswith(f"http://{HOST}:94")
+        assert 5 <= monitor.interval.seconds <= 10, "so that something is seen at once"
+
+
+def test_the_slow_one_is_slower_than_expected_and_the_down_one_has_nobody_listening():
+    by_url = {monitor.http.url: monitor for monitor in monitors("monitors.yaml")}
+    slow = by_url[f"http://{HOST}:{PORT}/slow"]
+    assert slow.http.expected_latency.ToMilliseconds() < SLOW_S * 1000
+    assert f"http://{HOST}:{PORT + 1}/" in by_url
+
+
+def test_public_sites_are_not_asked_more_than_once_a_minute():
+    assert all(monitor.interval.seconds in (0, *range(60, 3601)) for monitor in monitors("public.yaml"))
