@@ -36,7 +36,7 @@ class Header(msgspec.Struct, frozen=True):
         return f"Header({self.name!r}, {'<secret>' if self.secret else repr(self.value)})"
 
 
-class HttpCheck(msgspec.Struct, frozen=True, tag="http", kw_only=True):
+class HttpCheck(msgspec.Struct, frozen=True, tag="http", kw_only=True, weakref=True):
     """Ask for a URL and judge the answer. Fields are validated before they get here (``domain.rules``)."""
 
     url: str

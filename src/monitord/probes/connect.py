@@ -1,0 +1,204 @@
+"""Connecting to addresses that the policy has allowed, raced as RFC 8305 says."""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Sequence
+
+from monitord.domain.check import Category, Verdict
+from monitord.probes.deadline import Deadline
+from monitord.probes.failure import Failure, ours
+
+ATTEMPT_DELAY_S = 0.25
+"""Head start of each address over the next (RFC 8305, 5)."""
+
+_NONBLOCKING = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0) | getattr(socket, "SOCK_CLOEXEC", 0)
+_PENDING = (errno.EINPROGRESS, errno.EWOULDBLOCK)
+_NO_ROUTE = (
+    errno.ENETUNREACH,
+    errno.EHOSTUNREACH,
+    errno.ENETDOWN,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EAFNOSUPPORT,
+    errno.EINVAL,
+)
+
+
+def endpoint(ip: str, port: int) -> str:
+    """Return an address and port as people write them."""
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+
+
+def open_connection(ip: str, port: int) -> tuple[socket.socket, bool] | Failure:
+    """Begin a fresh TCP connection; return its socket and whether it is connected already.
+
+    An error that connect(2) returns at once was decided on this machine, before any packet could be answered, and is
+    therefore our own (I9), except a refusal: a loopback target's answer arrives within the call.
+    """
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+    try:
+        sock = socket.socket(family, _NONBLOCKING, socket.IPPROTO_TCP)
+    except OSError as error:
+        return _local_failure(error.errno, ip, port, family)
+    try:
+        if not hasattr(socket, "SOCK_NONBLOCK"):
+            sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        number = sock.connect_ex((ip, port))
+        if number in _PENDING:
+            # Nothing is sent, but a connection on this machine, complete by now, says so without a turn of the loop.
+            sock.send(b"")
+        elif number:
+            sock.close()
+            return connect_failure(number, ip, port) if _answered(number) else _local_failure(number, ip, port, family)
+    except (BlockingIOError, InterruptedError):
+        return sock, False
+    except OSError as error:
+        if error.errno == errno.ENOTCONN:
+            return sock, False
+        sock.close()
+        return connect_failure(error.errno or 0, ip, port)
+    return sock, True
+
+
+def _answered(number: int) -> bool:
+    return number in (errno.ECONNREFUSED, errno.ECONNRESET, errno.ETIMEDOUT)
+
+
+def connect_failure(number: int, ip: str, port: int) -> Failure:
+    """Return what an error means that the network or the target answered with."""
+    where = endpoint(ip, port)
+    if number == errno.ECONNREFUSED:
+        return Failure(Category.CONNECT_REFUSED, f"Nothing listens on {where}: the connection was refused.")
+    if number == errno.ETIMEDOUT:
+        return Failure(Category.CONNECT_TIMEOUT, f"{where} did not answer the attempts to connect.")
+    if number in (errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED):
+        return Failure(Category.CONNECT_RESET, f"{where} reset the connection while it was being made.")
+    return Failure(
+        Category.CONNECT_UNREACHABLE, f"The network reported that {where} cannot be reached ({_name(number)})."
+    )
+
+
+def _local_failure(number: int | None, ip: str, port: int, family: int) -> Failure:
+    where = endpoint(ip, port)
+    if number in (errno.EMFILE, errno.ENFILE):
+        return ours(Category.ENGINE_FD, f"monitord had no file descriptor left to connect to {where}.")
+    if number == errno.EADDRNOTAVAIL and family == socket.AF_INET:
+        return ours(Category.ENGINE_OVERLOAD, f"monitord had no local port left to connect to {where} from.")
+    if number in _NO_ROUTE or number == errno.EADDRNOTAVAIL:
+        return ours(Category.ENGINE_NETWORK_DOWN, f"monitord's own machine has no route to {where} ({_name(number)}).")
+    return ours(Category.ENGINE_OVERLOAD, f"monitord's own machine could not connect to {where} ({_name(number)}).")
+
+
+def _name(number: int | None) -> str:
+    return errno.errorcode.get(number or 0, "unknown error")
+
+
+async def connect(
+    loop: asyncio.AbstractEventLoop, addresses: Sequence[str], port: int, deadline: Deadline
+) -> tuple[socket.socket | Failure, str]:
+    """Connect to the first address that accepts; return the socket, or why there is none, and the address it is about.
+
+    The caller closes the socket.
+    """
+    first = open_connection(addresses[0], port)
+    if not isinstance(first, Failure) and first[1]:
+        return first[0], addresses[0]
+    return await _Race(loop, addresses, port).run(first, deadline)
+
+
+class _Race:
+    """Attempts to connect to several addresses, each with a head start over the next; the first to connect wins."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, addresses: Sequence[str], port: int) -> None:
+        self._loop = loop
+        self._addresses = iter(addresses)
+        self._port = port
+        self._open: dict[socket.socket, str] = {}
+        self._failures: list[tuple[Failure, str]] = []
+        self._done: asyncio.Future[None] = loop.create_future()
+        self._stagger: asyncio.TimerHandle | None = None
+        self._winner: tuple[socket.socket, str] | None = None
+
+    async def run(
+        self, first: tuple[socket.socket, bool] | Failure, deadline: Deadline
+    ) -> tuple[socket.socket | Failure, str]:
+        """Go on from the first address's attempt, already begun."""
+        try:
+            self._begun(next(self._addresses), first)
+            if not self._done.done():
+                await deadline.wait(self._done)
+            if self._winner is not None:
+                winner, self._winner = self._winner, None
+                return winner
+            return self._lost()
+        finally:
+            self._close()
+
+    def _next(self) -> None:
+        self._cancel_stagger()
+        ip = next(self._addresses, None)
+        if ip is not None:
+            self._begun(ip, open_connection(ip, self._port))
+        elif not self._open:
+            self._finish()
+
+    def _begun(self, ip: str, attempt: tuple[socket.socket, bool] | Failure) -> None:
+        if isinstance(attempt, Failure):
+            self._failures.append((attempt, ip))
+            self._next()
+            return
+        sock, connected = attempt
+        if connected:
+            self._win(sock, ip)
+            return
+        self._open[sock] = ip
+        self._loop.add_writer(sock.fileno(), self._settle, sock)
+        self._stagger = self._loop.call_later(ATTEMPT_DELAY_S, self._next)
+
+    def _settle(self, sock: socket.socket) -> None:
+        self._loop.remove_writer(sock.fileno())
+        ip = self._open.pop(sock)
+        number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if number == 0:
+            self._win(sock, ip)
+            return
+        sock.close()
+        self._failures.append((connect_failure(number, ip, self._port), ip))
+        self._next()
+
+    def _win(self, sock: socket.socket, ip: str) -> None:
+        if self._winner is None and not self._done.done():
+            self._winner = (sock, ip)
+            self._finish()
+        else:
+            sock.close()
+
+    def _finish(self) -> None:
+        if not self._done.done():
+            self._done.set_result(None)
+
+    def _lost(self) -> tuple[Failure, str]:
+        if self._open:
+            silent = list(self._open.values())
+            where = " and ".join(endpoint(ip, self._port) for ip in silent[:3])
+            return Failure(Category.CONNECT_TIMEOUT, f"{where} did not accept a connection in time."), silent[-1]
+        # What a target answered says more than what our own machine could not do, such as IPv6 without a route (I9).
+        theirs = [each for each in self._failures if each[0].verdict is Verdict.DOWN]
+        return (theirs or self._failures)[-1]
+
+    def _cancel_stagger(self) -> None:
+        if self._stagger is not None:
+            self._stagger.cancel()
+            self._stagger = None
+
+    def _close(self) -> None:
+        self._cancel_stagger()
+        for sock in self._open:
+            self._loop.remove_writer(sock.fileno())
+            sock.close()
+        self._open.clear()
+        if self._winner is not None:
+            self._winner[0].close()
+            self._winner = None

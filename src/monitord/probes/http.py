@@ -1,0 +1,168 @@
+"""The HTTP check: one fresh connection for each request, one deadline over it all, every read bounded."""
+
+import asyncio
+import time
+import weakref
+from typing import Protocol
+
+from monitord import __version__
+from monitord.domain.check import Category, Observation, Verdict
+from monitord.domain.monitor import HttpCheck
+from monitord.domain.target import InvalidTargetError, Target, resolve_redirect
+from monitord.probes.certificates import CertificateFacts
+from monitord.probes.deadline import Deadline
+from monitord.probes.dial import Dialler
+from monitord.probes.failure import Failure
+from monitord.probes.http_exchange import Exchange
+from monitord.probes.http_request import Plan, redirected_method
+from monitord.probes.http_response import Response
+from monitord.probes.http_run import Hop, Run
+from monitord.probes.http_verdict import conclude
+from monitord.probes.text import shown
+from monitord.probes.tls import Session
+
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class TlsSessions(Protocol):
+    """Makes TLS sessions with a fast engine and with the judge."""
+
+    def session(self, target: Target, *, verify: bool, judge: bool = False) -> Session:
+        """Begin a session."""
+
+    def remember_judge(self, target: Target) -> None:
+        """Ask the judge first for this server for a while."""
+
+
+class HttpProber:
+    """Runs HTTP checks. One instance serves the process."""
+
+    def __init__(
+        self,
+        dialler: Dialler,
+        tls: TlsSessions,
+        *,
+        max_body_bytes: int = 1024 * 1024,
+        operator_url: str = "about:blank",
+    ) -> None:
+        """Make a prober that reads at most ``max_body_bytes`` of a body and names the operator as its User-Agent."""
+        self._dialler = dialler
+        self._tls = tls
+        self._max_body_bytes = max_body_bytes
+        self._user_agent = f"monitord/{__version__} (+{operator_url})"
+        self._certificates = CertificateFacts()
+        # By identity: hashing a check costs more than building its request. A plan dies with its check.
+        self._plans: dict[int, Plan] = {}
+
+    async def __call__(self, check: HttpCheck, timeout_s: float, *, trace: bool = False) -> Observation:
+        """Run one check. Whatever the target does becomes a value; the verdict comes within the timeout.
+
+        Args:
+            check: what to ask, and what the answer must be like.
+            timeout_s: seconds for the whole of it, redirects included.
+            trace: explain an UP verdict too.
+        """
+        try:
+            plan = self._plan(check)
+        except ValueError as error:
+            return Observation(
+                verdict=Verdict.INCONCLUSIVE,
+                category=Category.ENGINE_INTERNAL,
+                message=f"This check cannot be run as it is stored: {shown(str(error))}.",
+            )
+        run = Run(check, plan.keyword, time.monotonic())
+        deadline = Deadline(asyncio.get_running_loop(), timeout_s)
+        try:
+            failure = await self._follow(check, plan, run, deadline)
+        finally:
+            deadline.close()
+        return conclude(run, failure, self._certificates, trace=trace)
+
+    def _plan(self, check: HttpCheck) -> Plan:
+        key = id(check)
+        plan = self._plans.get(key)
+        # The identity of a check that died may have been given to another before its plan was dropped.
+        if plan is None or plan.check() is not check:
+            plan = self._plans[key] = Plan(check, self._user_agent)
+            weakref.finalize(check, self._plans.pop, key, None).atexit = False
+        return plan
+
+    async def _follow(self, check: HttpCheck, plan: Plan, run: Run, deadline: Deadline) -> Failure | None:
+        request, original = plan.request, True
+        seen = {(request.method, request.target.url)} if check.follow_redirects else set()
+        while True:
+            hop = Hop(request)
+            run.hops.append(hop)
+            failure = await self._ask(check, plan, hop, deadline)
+            if failure is not None or not check.follow_redirects or hop.response is None or not hop.response.redirects:
+                return failure
+            location = hop.response.field(b"location")[0]
+            try:
+                target = resolve_redirect(request.target, _text(location))
+            except InvalidTargetError as error:
+                return Failure(
+                    Category.HTTP_REDIRECT_INVALID,
+                    f"{request.target.authority} redirects to {shown(location)!r}, which cannot be followed: {error}.",
+                )
+            method = redirected_method(hop.response.status or 0, request.method)
+            original = original and target.origin == plan.request.target.origin
+            request = plan.build(target, method, original=original, body=method == check.method)
+            if (method, target.url) in seen:
+                return Failure(
+                    Category.HTTP_REDIRECT_LOOP, f"The redirects run in a circle: {shown(target.url)} comes up again."
+                )
+            if len(run.hops) > check.max_redirects:
+                return Failure(
+                    Category.HTTP_REDIRECT_LOOP, f"There are more than {check.max_redirects} redirects in a row."
+                )
+            seen.add((method, target.url))
+
+    async def _ask(self, check: HttpCheck, plan: Plan, hop: Hop, deadline: Deadline) -> Failure | None:
+        """Send one request and read its response."""
+        target = hop.request.target
+        hop.dialled = await self._dialler.dial(target, check.address_family, deadline)
+        if hop.dialled.failure is not None:
+            return hop.dialled.failure
+        session = self._tls.session(target, verify=check.verify_tls) if target.scheme == "https" else None
+        failure = await self._exchange(check, plan, hop, session, deadline)
+        if failure is None or session is None or session.judge or deadline.expired or not _worth_judging(hop):
+            return failure
+        # rustls would not, or could not say why: OpenSSL's word counts.
+        self._tls.remember_judge(target)
+        hop.retried = failure
+        hop.dialled = await self._dialler.again(target, hop.dialled, deadline)
+        if hop.dialled.failure is not None:
+            return hop.dialled.failure
+        judge = self._tls.session(target, verify=check.verify_tls, judge=True)
+        return await self._exchange(check, plan, hop, judge, deadline)
+
+    async def _exchange(
+        self, check: HttpCheck, plan: Plan, hop: Hop, session: Session | None, deadline: Deadline
+    ) -> Failure | None:
+        assert hop.dialled is not None
+        assert hop.dialled.sock is not None
+        response = hop.response = Response(
+            head_request=hop.request.method == "HEAD",
+            max_body_bytes=self._max_body_bytes,
+            keyword=plan.keyword,
+            stop_at_redirect=check.follow_redirects,
+        )
+        exchange = hop.exchange = Exchange(
+            asyncio.get_running_loop(), hop.dialled.sock, hop.request.target, hop.request.wire, response, session
+        )
+        return await exchange.run(deadline)
+
+
+def _worth_judging(hop: Hop) -> bool:
+    exchange = hop.exchange
+    if exchange is None or exchange.first_byte_at is not None:
+        return False
+    # After the handshake the request is out: only one without effects is sent again.
+    return exchange.in_handshake or hop.request.method in _SAFE
+
+
+def _text(location: bytes) -> str:
+    try:
+        return location.decode()
+    except UnicodeDecodeError:
+        return location.decode("latin-1")

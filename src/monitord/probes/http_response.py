@@ -1,0 +1,353 @@
+"""Reads one HTTP/1.x response from bytes, without I/O (RFC 9112).
+
+Strict where a client would be misled (status line, framing), lenient where servers are merely sloppy (bare LF, latin-1
+and folded header lines, spaces before the colon). Every part has a bound, and the state is one of five.
+"""
+
+import re
+from enum import Enum
+
+from monitord.domain.check import Category
+from monitord.probes.failure import Failure
+from monitord.probes.http_body import Body, DecodeError
+from monitord.probes.text import shown
+
+MAX_HEAD_BYTES = 64 * 1024
+"""Status line and headers together; trailers have the same bound."""
+MAX_INTERIM = 8
+"""How many 1xx responses may come before the final one."""
+_MAX_CHUNK_LINE = 4096
+_FRAMING_ALLOWANCE = 64 * 1024
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] ([1-9][0-9]{2})(?: [^\r\n\0]*+)?\r?\n")
+_FIELDS = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++[ \t]*+:[^\r\n\0]*+\r?\n(?:[ \t][^\r\n\0]*+\r?\n)*+)*+")
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*+(?:;[^\r\n]*+)?\r?\n")
+_LENGTH = re.compile(rb"[0-9]{1,18}")
+_PREFIX = b"HTTP/1."
+
+
+class State(Enum):
+    """How far a response has been read."""
+
+    HEAD = "its headers"
+    LENGTH = "its body"
+    CHUNKS = "its chunked body"
+    UNTIL_CLOSE = "its body, which lasts until the connection is closed"
+    DONE = "its end"
+
+
+class Response:
+    """One response, as far as it has arrived. Feed it until ``state`` is DONE or a failure comes back."""
+
+    __slots__ = (
+        "_body_wire",
+        "_buffer",
+        "_cap",
+        "_chunk_left",
+        "_in_trailers",
+        "_interim",
+        "_remaining",
+        "_scanned",
+        "_stop_at_redirect",
+        "_trailer_bytes",
+        "_without_body",
+        "body",
+        "capped",
+        "head",
+        "length",
+        "state",
+        "status",
+        "undecodable",
+    )
+
+    def __init__(
+        self, *, head_request: bool = False, max_body_bytes: int, keyword: bytes = b"", stop_at_redirect: bool = False
+    ) -> None:
+        """Begin to read.
+
+        Args:
+            head_request: the request was HEAD: no body comes, whatever the headers say.
+            max_body_bytes: how much of the body is read, both before and after decoding.
+            keyword: what to look for in the body.
+            stop_at_redirect: a redirect is DONE with its headers: its body matters to nobody.
+        """
+        self.state = State.HEAD
+        self.status: int | None = None
+        self.head = b""
+        """The status line and header lines of the final response."""
+        self.length: int | None = None
+        """What Content-Length promised."""
+        self.capped = False
+        """The body is longer than what was read of it."""
+        self.undecodable = ""
+        """The Content-Encoding that could not be undone; the body was then searched as it came."""
+        self.body = Body(max_body_bytes, keyword)
+        self._cap = max_body_bytes
+        self._without_body = head_request
+        self._stop_at_redirect = stop_at_redirect
+        self._buffer = b""
+        self._scanned = 0
+        self._interim = 0
+        self._remaining = 0
+        self._body_wire = 0
+        self._chunk_left: int | None = None
+        self._in_trailers = False
+        self._trailer_bytes = 0
+
+    def feed(self, data: bytes) -> Failure | None:
+        """Take bytes from the connection; return what is wrong with them, if anything."""
+        try:
+            if self.state is State.HEAD:
+                return self._feed_head(data)
+            return self._feed_body(data)
+        except DecodeError:
+            return self._decode_failure()
+
+    def end(self) -> Failure | None:
+        """Take the end of the connection; return what is wrong with its coming now, if anything."""
+        if self.state is State.HEAD:
+            if self.status is None and not self._buffer:
+                return Failure(Category.HTTP_EMPTY, "The server closed the connection without an answer.")
+            return Failure(
+                Category.HTTP_PROTOCOL, "The server closed the connection in the middle of the answer's headers."
+            )
+        if self.state is State.UNTIL_CLOSE or self._in_trailers:
+            # After the last chunk the body is whole, whether or not the trailers' end was sent.
+            return self._done()
+        if self.state is State.LENGTH:
+            promised = self.length or 0
+            return Failure(
+                Category.BODY_TRUNCATED,
+                f"The body ended after {promised - self._remaining} bytes where Content-Length promised {promised}.",
+            )
+        if self.state is State.CHUNKS:
+            return Failure(Category.BODY_TRUNCATED, "The connection was closed before the last chunk of the body.")
+        return None
+
+    @property
+    def is_done(self) -> bool:
+        """Nothing more is to be read."""
+        return self.state is State.DONE
+
+    @property
+    def redirects(self) -> bool:
+        """It is a redirect that says where to (RFC 9110, 15.4)."""
+        return self.status in _REDIRECTS and b"\nlocation" in self.head.lower() and bool(self.field(b"location"))
+
+    def field(self, name: bytes) -> list[bytes]:
+        """Return the values of a header field, by its lower-case name, each without the space around it."""
+        if b"\n" + name not in self.head.lower():
+            return []
+        pattern = rb"(?i)\n" + re.escape(name) + rb"[ \t]*:([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)"
+        return [re.sub(rb"\r?\n[ \t]+", b" ", value).strip(b" \t") for value in re.findall(pattern, self.head)]
+
+    # The head
+
+    def _feed_head(self, data: bytes) -> Failure | None:
+        buffer = self._buffer + data if self._buffer else data
+        while True:
+            if not buffer.startswith(_PREFIX) and buffer[:7] != _PREFIX[: len(buffer)]:
+                return Failure(
+                    Category.HTTP_PROTOCOL,
+                    f"What answered does not speak HTTP/1.1: its answer begins with {shown(buffer[:32])!r}.",
+                )
+            end = _head_end(buffer, self._scanned)
+            if end < 0 or end > MAX_HEAD_BYTES:
+                if len(buffer) > MAX_HEAD_BYTES:
+                    return Failure(
+                        Category.HTTP_HEADERS_TOO_LARGE,
+                        f"The answer's headers are longer than {MAX_HEAD_BYTES // 1024} KiB.",
+                    )
+                self._buffer = buffer
+                self._scanned = max(0, len(buffer) - 3)
+                return None
+            failure = self._take_head(buffer[:end])
+            if failure is not None:
+                return failure
+            rest = buffer[end:]
+            self._scanned = 0
+            if self.state is not State.HEAD:
+                self._buffer = b""
+                return self._feed_body(rest) if rest and self.state is not State.DONE else None
+            if not rest:
+                self._buffer = b""
+                return None
+            buffer = rest
+
+    def _take_head(self, head: bytes) -> Failure | None:
+        line = _STATUS_LINE.match(head)
+        if line is None:
+            first = head.partition(b"\n")[0].rstrip(b"\r")
+            return Failure(
+                Category.HTTP_PROTOCOL, f"The answer's status line {shown(first[:64])!r} is not one of HTTP/1.1."
+            )
+        fields = _FIELDS.match(head, line.end())
+        fields_end = fields.end() if fields is not None else line.end()
+        if head[fields_end:] not in (b"\r\n", b"\n"):
+            wrong = head[fields_end:].partition(b"\n")[0].rstrip(b"\r")
+            return Failure(Category.HTTP_PROTOCOL, f"The answer's header line {shown(wrong[:64])!r} is malformed.")
+        status = int(line.group(1))
+        if 100 <= status < 200:
+            return self._take_interim(status)
+        self.status = status
+        self.head = head[:fields_end]
+        return self._frame(self.head.lower())
+
+    def _take_interim(self, status: int) -> Failure | None:
+        if status == 101:
+            return Failure(Category.HTTP_PROTOCOL, "The server switched to another protocol, which nobody asked for.")
+        self._interim += 1
+        if self._interim > MAX_INTERIM:
+            return Failure(
+                Category.HTTP_PROTOCOL,
+                f"The server sent more than {MAX_INTERIM} interim (1xx) answers and no final one.",
+            )
+        return None
+
+    def _frame(self, lower: bytes) -> Failure | None:
+        """Find out how long the body is (RFC 9112, 6.3)."""
+        assert self.status is not None
+        if self._without_body or self.status in (204, 304) or (self._stop_at_redirect and self.redirects):
+            self.state = State.DONE
+            return None
+        if b"\ncontent-encoding" in lower:
+            self._set_encoding()
+        if b"\ntransfer-encoding" in lower:
+            codings = b",".join(self.field(b"transfer-encoding")).lower().replace(b" ", b"")
+            if codings != b"chunked":
+                return Failure(
+                    Category.HTTP_PROTOCOL,
+                    f"The answer's Transfer-Encoding is {shown(codings[:64])!r}; only chunked was offered.",
+                )
+            self.state = State.CHUNKS
+            return None
+        if b"\ncontent-length" not in lower:
+            self.state = State.UNTIL_CLOSE
+            return None
+        values = {value.strip() for each in self.field(b"content-length") for value in each.split(b",")}
+        if len(values) != 1 or not _LENGTH.fullmatch(value := values.pop()):
+            found = self.field(b"content-length")
+            return Failure(
+                Category.HTTP_PROTOCOL,
+                f"The answer's Content-Length is {shown(b', '.join(found)[:64])!r}; one number was expected.",
+            )
+        self.length = self._remaining = int(value)
+        self.state = State.LENGTH if self.length else State.DONE
+        return None
+
+    def _set_encoding(self) -> None:
+        coding = b",".join(self.field(b"content-encoding")).lower().strip()
+        if coding in (b"gzip", b"x-gzip"):
+            self.body.encoded_as("gzip")
+        elif coding == b"deflate":
+            self.body.encoded_as("deflate")
+        elif coding not in (b"", b"identity"):
+            # An encoding that was not offered, or several: only one layer is undone (T8).
+            self.undecodable = shown(coding[:64])
+
+    # The body
+
+    def _feed_body(self, data: bytes) -> Failure | None:
+        if self.state is State.LENGTH:
+            if len(data) > self._remaining:
+                data = data[: self._remaining]
+            self._remaining -= len(data)
+            self.body.feed(data)
+            if self._remaining == 0:
+                return self._done()
+        elif self.state is State.UNTIL_CLOSE:
+            self.body.feed(data)
+        elif self.state is State.CHUNKS:
+            failure = self._feed_chunks(data)
+            if failure is not None:
+                return failure
+        if self.is_done:
+            return None
+        self._body_wire += len(data)
+        if self.body.full or self._body_wire > 2 * self._cap + _FRAMING_ALLOWANCE:
+            self.capped = True
+            self.state = State.DONE
+        return None
+
+    def _feed_chunks(self, data: bytes) -> Failure | None:
+        buffer = self._buffer + data if self._buffer else data
+        position = 0
+        while position < len(buffer):
+            if self._in_trailers:
+                return self._feed_trailers(buffer[position:])
+            if self._chunk_left is None:
+                line = _CHUNK_LINE.match(buffer, position)
+                if line is None:
+                    return self._await_chunk_line(buffer[position:])
+                position = line.end()
+                self._chunk_left = int(line.group(1), 16)
+                self._in_trailers = self._chunk_left == 0
+            elif self._chunk_left > 0:
+                piece = buffer[position : position + self._chunk_left]
+                self.body.feed(piece)
+                if self.body.full:
+                    return None
+                self._chunk_left -= len(piece)
+                position += len(piece)
+            else:
+                size = _line_end_at(buffer, position)
+                if size < 0:
+                    return Failure(Category.HTTP_PROTOCOL, "A chunk of the body is longer than the size before it.")
+                if size == 0:
+                    break
+                position += size
+                self._chunk_left = None
+        self._buffer = buffer[position:]
+        return None
+
+    def _await_chunk_line(self, rest: bytes) -> Failure | None:
+        if b"\n" in rest or len(rest) > _MAX_CHUNK_LINE:
+            line = rest.partition(b"\n")[0]
+            return Failure(Category.HTTP_PROTOCOL, f"{shown(line[:32])!r} is not the size of a chunk of the body.")
+        self._buffer = rest
+        return None
+
+    def _feed_trailers(self, data: bytes) -> Failure | None:
+        """Skip trailer fields up to the empty line."""
+        *lines, rest = data.split(b"\n")
+        for line in lines:
+            self._trailer_bytes += len(line) + 1
+            if line in (b"", b"\r"):
+                return self._done()
+        if self._trailer_bytes + len(rest) > MAX_HEAD_BYTES:
+            return Failure(
+                Category.HTTP_HEADERS_TOO_LARGE, f"The answer's trailers are longer than {MAX_HEAD_BYTES // 1024} KiB."
+            )
+        self._buffer = rest
+        return None
+
+    def _done(self) -> Failure | None:
+        self.state = State.DONE
+        try:
+            self.body.finish()
+        except DecodeError:
+            return self._decode_failure()
+        return None
+
+    def _decode_failure(self) -> Failure:
+        coding = shown(b",".join(self.field(b"content-encoding"))[:64])
+        return Failure(Category.BODY_DECODE, f"The body is not what its Content-Encoding, {coding}, says.")
+
+
+def _head_end(buffer: bytes, start: int) -> int:
+    """Return the index after the first empty line, or -1. Lines may end in CRLF or LF."""
+    crlf = buffer.find(b"\n\r\n", start)
+    bare = buffer.find(b"\n\n", start, crlf + 1 if crlf >= 0 else len(buffer))
+    if bare >= 0:
+        return bare + 2
+    return crlf + 3 if crlf >= 0 else -1
+
+
+def _line_end_at(buffer: bytes, position: int) -> int:
+    """Return the length of the line end at a position, 0 if it has not arrived yet, or -1 if there is none."""
+    if buffer.startswith(b"\n", position):
+        return 1
+    if buffer.startswith(b"\r\n", position):
+        return 2
+    return 0 if buffer[position:] == b"\r" else -1

@@ -1,0 +1,35 @@
+"""What is recorded while an HTTP check runs: raw facts, cheaply; they become words only if someone needs them."""
+
+from monitord.domain.monitor import HttpCheck
+from monitord.probes.dial import Dialled
+from monitord.probes.failure import Failure
+from monitord.probes.http_exchange import Exchange
+from monitord.probes.http_request import Request
+from monitord.probes.http_response import Response
+
+
+class Hop:
+    """One request of a check: the first, or one that a redirect led to."""
+
+    __slots__ = ("dialled", "exchange", "request", "response", "retried")
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.dialled: Dialled | None = None
+        self.exchange: Exchange | None = None
+        self.response: Response | None = None
+        self.retried: Failure | None = None
+        """What the fast TLS engine failed with before the judge was asked."""
+
+
+class Run:
+    """All that happened during one check."""
+
+    __slots__ = ("began_at", "check", "hops", "keyword")
+
+    def __init__(self, check: HttpCheck, keyword: bytes, began_at: float) -> None:
+        self.check = check
+        self.keyword = keyword
+        self.began_at = began_at
+        """Of ``time.monotonic``."""
+        self.hops: list[Hop] = []

@@ -1,0 +1,153 @@
+"""From what an HTTP check went through to what is said of its target."""
+
+from monitord.domain.check import Category, Observation, Phases, Verdict
+from monitord.domain.instant import Instant
+from monitord.domain.monitor import HttpCheck
+from monitord.probes.certificates import CertificateFacts
+from monitord.probes.connect import endpoint
+from monitord.probes.dial import Dialled
+from monitord.probes.failure import Failure
+from monitord.probes.http_evidence import evidence_of
+from monitord.probes.http_exchange import Exchange
+from monitord.probes.http_response import Response
+from monitord.probes.http_run import Hop, Run
+from monitord.probes.text import shown
+
+
+def conclude(run: Run, failure: Failure | None, certificates: CertificateFacts, *, trace: bool) -> Observation:
+    """Judge a finished check. ``failure`` is what ended it, if it did not get to the end of its last response."""
+    hop = run.hops[-1]
+    phases, total_ms = _phases(run)
+    status = hop.response.status if hop.response is not None else None
+    note: Failure | None = None
+    content_ok: bool | None = None
+    if failure is None:
+        failure, note, content_ok = _judge(run, hop, total_ms)
+    final = failure or note
+    verdict = failure.verdict if failure is not None else Verdict.UP
+    explain = trace or verdict is not Verdict.UP
+    dialled, exchange = hop.dialled, hop.exchange
+    return Observation(
+        verdict=verdict,
+        category=final.category if final is not None else None,
+        message=final.message if final is not None else "",
+        phases=phases,
+        status_code=status,
+        dns_ok=_dns_ok(dialled),
+        ssl_ok=_ssl_ok(hop),
+        content_ok=content_ok,
+        address=endpoint(dialled.ip, hop.request.target.port) if dialled is not None and dialled.ip else None,
+        certificate_expires_at=_expiry(exchange, certificates),
+        bytes_received=exchange.received if exchange is not None and not exchange.in_handshake else 0,
+        redirects=len(run.hops) - 1,
+        evidence=evidence_of(run, final) if explain else None,
+    )
+
+
+def _judge(run: Run, hop: Hop, total_ms: float) -> tuple[Failure | None, Failure | None, bool | None]:
+    """Judge a complete response: what is wrong, what is to be noted all the same, and whether the content is right."""
+    check, response = run.check, hop.response
+    assert response is not None
+    assert response.status is not None
+    wrong, content_ok = _judge_content(check, response, run.keyword)
+    if not any(accepted.first <= response.status <= accepted.last for accepted in check.accepted_status):
+        expected = ", ".join(
+            str(each.first) if each.first == each.last else f"{each.first}-{each.last}"
+            for each in check.accepted_status
+        )
+        return (
+            Failure(Category.HTTP_STATUS, f"The answer has status {response.status}; {expected} is accepted."),
+            None,
+            content_ok,
+        )
+    if wrong is not None:
+        return wrong, None, content_ok
+    if 0 < check.expected_latency_ms < total_ms:
+        slow = Failure(
+            Category.ASSERT_LATENCY,
+            f"The answer took {total_ms:.0f} ms; at most {check.expected_latency_ms} ms are expected.",
+            Verdict.DEGRADED,
+        )
+        return slow, None, content_ok
+    if response.capped:
+        return (
+            None,
+            Failure(Category.BODY_TOO_LARGE, f"The body goes on after the first {_kib(response)} KiB."),
+            content_ok,
+        )
+    return None, None, content_ok
+
+
+def _judge_content(check: HttpCheck, response: Response, keyword: bytes) -> tuple[Failure | None, bool | None]:
+    if not keyword:
+        return None, None
+    if response.undecodable:
+        failure = Failure(
+            Category.BODY_DECODE,
+            f"The keyword cannot be looked for: the body comes encoded as {response.undecodable}, unasked.",
+        )
+        return failure, False
+    if response.body.found is not check.keyword_absent:
+        return None, True
+    if check.keyword_absent:
+        return Failure(
+            Category.ASSERT_KEYWORD, f"The body contains {shown(check.keyword)!r}, which it must not."
+        ), False
+    where = f"in the first {_kib(response)} KiB of the body" if response.capped else "in the body"
+    return Failure(Category.ASSERT_KEYWORD, f"The keyword {shown(check.keyword)!r} is not found {where}."), False
+
+
+def _kib(response: Response) -> int:
+    return max(1, response.body.size // 1024)
+
+
+def _phases(run: Run) -> tuple[Phases, float]:
+    """Sum the phases over all requests, in milliseconds; and the time from the beginning to the last byte."""
+    dns = connect = tls = ttfb = transfer = None
+    ended = run.began_at
+    for hop in run.hops:
+        dialled, exchange = hop.dialled, hop.exchange
+        if dialled is not None:
+            dns = _sum(dns, dialled.dns_ms)
+            connect = _sum(connect, dialled.connect_ms)
+        if exchange is None or exchange.ended_at is None:
+            continue
+        ended = exchange.ended_at
+        began = exchange.started_at
+        if exchange.session is not None:
+            secured = exchange.secured_at or ended
+            tls = _sum(tls, (secured - began) * 1000)
+            began = secured
+        if exchange.sent_at is not None:
+            began = max(began, exchange.sent_at)
+        if exchange.first_byte_at is not None:
+            # An answer may come before the whole of the request is out.
+            ttfb = _sum(ttfb, max(0.0, exchange.first_byte_at - began) * 1000)
+            transfer = _sum(transfer, (ended - exchange.first_byte_at) * 1000)
+        elif not exchange.in_handshake:
+            ttfb = _sum(ttfb, max(0.0, ended - began) * 1000)
+    return Phases(dns, connect, tls, ttfb, transfer), (ended - run.began_at) * 1000
+
+
+def _sum(total: float | None, part: float | None) -> float | None:
+    if part is None:
+        return total
+    return part if total is None else total + part
+
+
+def _dns_ok(dialled: Dialled | None) -> bool | None:
+    return None if dialled is None or dialled.dns_ms is None else bool(dialled.resolved)
+
+
+def _ssl_ok(hop: Hop) -> bool | None:
+    if hop.exchange is None or hop.exchange.session is None:
+        return None
+    failed = hop.exchange.failure
+    return hop.exchange.session.established and (failed is None or not failed.category.startswith("tls."))
+
+
+def _expiry(exchange: Exchange | None, certificates: CertificateFacts) -> Instant | None:
+    if exchange is None or exchange.session is None:
+        return None
+    leaf = exchange.session.leaf()
+    return certificates.expires_at(leaf) if leaf is not None else None

@@ -1,0 +1,122 @@
+"""What a TLS handshake that failed says about the server."""
+
+import ssl
+
+from monitord.domain.check import Category, Certificate
+from monitord.domain.instant import to_datetime
+from monitord.domain.target import Target
+from monitord.probes.certificates import read_certificate
+from monitord.probes.failure import Failure
+from monitord.probes.text import shown
+from monitord.probes.tls import Session
+
+# X509_V_ERR_*: what ``SSLCertVerificationError.verify_code`` holds.
+_VERIFY = {
+    9: Category.TLS_NOT_YET_VALID,
+    10: Category.TLS_EXPIRED,
+    18: Category.TLS_SELF_SIGNED,
+    19: Category.TLS_SELF_SIGNED,
+    62: Category.TLS_HOSTNAME,
+    64: Category.TLS_HOSTNAME,
+    66: Category.TLS_WEAK,
+    67: Category.TLS_WEAK,
+    68: Category.TLS_WEAK,
+}
+_WEAK = ("DH_KEY_TOO_SMALL", "EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK", "BAD_DH_VALUE")
+_NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "PACKET_LENGTH_TOO_LONG")
+_OLD = ("UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "VERSION_TOO_LOW", "NO_PROTOCOLS_AVAILABLE")
+
+
+def is_tls_record(data: bytes) -> bool:
+    """Tell whether the first bytes of an answer can be a TLS record (RFC 8446, 5.1)."""
+    return 20 <= data[0] <= 24 and (len(data) < 2 or data[1] == 3)
+
+
+def not_tls(target: Target, data: bytes) -> Failure:
+    """Return the failure of a server that answers a handshake in another language."""
+    return Failure(
+        Category.TLS_NOT_TLS,
+        f"{target.authority} does not speak TLS on port {target.port}: its answer to the handshake begins with "
+        f"{shown(data[:24])!r}. Perhaps the URL should begin with http://.",
+    )
+
+
+def closed_in_handshake(target: Target) -> Failure:
+    """Return the failure of a server that hangs up instead of finishing the handshake."""
+    return Failure(Category.TLS_PROTOCOL, f"{target.authority} closed the connection during the TLS handshake.")
+
+
+def client_certificate(target: Target) -> Failure:
+    """Return the failure of a server that lets nobody in without a certificate."""
+    return Failure(Category.TLS_CLIENT_CERT, f"{target.authority} demands a client certificate, and none is set.")
+
+
+def explain(session: Session, error: ssl.SSLError, target: Target) -> Failure:
+    """Return the category and the sentence for a handshake, or a session, that ended with an error."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _explain_certificate(session, error, target)
+    reason = (error.reason or "").upper().replace("CERTIFICATEREQUIRED", "CERTIFICATE_REQUIRED")
+    if "CERTIFICATE_REQUIRED" in reason or (session.asked_for_certificate and "ALERT" in reason):
+        return client_certificate(target)
+    if reason in _NOT_TLS:
+        return Failure(Category.TLS_NOT_TLS, f"What answers at {target.authority} does not speak TLS.")
+    if reason in _OLD:
+        return Failure(
+            Category.TLS_PROTOCOL, f"{target.authority} and monitord share no TLS version: 1.2 or 1.3 is needed."
+        )
+    if reason in _WEAK:
+        return Failure(Category.TLS_WEAK, f"{target.authority} uses a key or signature that is too weak to trust.")
+    if "ALERT" in reason or "UNRECOGNIZED_NAME" in reason:
+        return Failure(Category.TLS_ALERT, f"{target.authority} refused the TLS handshake: {_words(reason)}.")
+    return Failure(Category.TLS_PROTOCOL, f"The TLS handshake with {target.authority} went wrong: {_words(reason)}.")
+
+
+def _explain_certificate(session: Session, error: ssl.SSLCertVerificationError, target: Target) -> Failure:
+    category = _VERIFY.get(getattr(error, "verify_code", 0), Category.TLS_UNTRUSTED)
+    leaf = session.leaf()
+    facts = read_certificate(leaf) if leaf is not None else None
+    return Failure(category, _CERTIFICATE_SENTENCES.get(category, _untrusted)(target, facts, error))
+
+
+def _expired(target: Target, facts: Certificate | None, _: ssl.SSLCertVerificationError) -> str:
+    when = f" on {to_datetime(facts.not_after):%Y-%m-%d %H:%M} UTC" if facts is not None else ""
+    return f"The certificate of {target.host}, or one in its chain, has expired{when}; it must be renewed."
+
+
+def _not_yet_valid(target: Target, facts: Certificate | None, _: ssl.SSLCertVerificationError) -> str:
+    when = f" before {to_datetime(facts.not_before):%Y-%m-%d %H:%M} UTC" if facts is not None else " yet"
+    return f"The certificate of {target.host} is not valid{when}."
+
+
+def _self_signed(target: Target, _: Certificate | None, error: ssl.SSLCertVerificationError) -> str:
+    if getattr(error, "verify_code", 0) == 19:
+        return f"The chain of {target.host} ends in a self-signed certificate that is not trusted here."
+    return f"The certificate of {target.host} is self-signed; one from a trusted authority was expected."
+
+
+def _hostname(target: Target, facts: Certificate | None, _: ssl.SSLCertVerificationError) -> str:
+    names = ", ".join(facts.names[:5]) if facts is not None else ""
+    return f"The certificate is not for {target.host} but for {names or 'no name at all'}."
+
+
+def _weak(target: Target, _: Certificate | None, __: ssl.SSLCertVerificationError) -> str:
+    return f"The certificate of {target.host} has a key or signature that is too weak to trust."
+
+
+def _untrusted(target: Target, facts: Certificate | None, error: ssl.SSLCertVerificationError) -> str:
+    issuer = f" by {facts.issuer}" if facts is not None else ""
+    detail = shown(getattr(error, "verify_message", "") or "the chain leads to no trusted root")
+    return f"The certificate of {target.host}, issued{issuer}, is not trusted: {detail}."
+
+
+_CERTIFICATE_SENTENCES = {
+    Category.TLS_EXPIRED: _expired,
+    Category.TLS_NOT_YET_VALID: _not_yet_valid,
+    Category.TLS_SELF_SIGNED: _self_signed,
+    Category.TLS_HOSTNAME: _hostname,
+    Category.TLS_WEAK: _weak,
+}
+
+
+def _words(reason: str) -> str:
+    return shown(reason.removeprefix("SSLV3_").removeprefix("TLSV1_").removeprefix("TLSV13_").replace("_", " ").lower())
