@@ -1,0 +1,80 @@
+"""The async client of monitord.
+
+Names are loaded when they are first used: ``monitorctl --help`` should not wait for gRPC.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from monitord_client.address import Tls as Tls
+    from monitord_client.build import http_monitor as http_monitor
+    from monitord_client.client import Client as Client
+    from monitord_client.credentials import MemoryStore as MemoryStore
+    from monitord_client.credentials import TokenStore as TokenStore
+    from monitord_client.errors import AbortedError as AbortedError
+    from monitord_client.errors import AlreadyExistsError as AlreadyExistsError
+    from monitord_client.errors import DeadlineExceededError as DeadlineExceededError
+    from monitord_client.errors import EtagMismatchError as EtagMismatchError
+    from monitord_client.errors import FailedPreconditionError as FailedPreconditionError
+    from monitord_client.errors import InsecureChannelError as InsecureChannelError
+    from monitord_client.errors import InternalError as InternalError
+    from monitord_client.errors import InvalidArgumentError as InvalidArgumentError
+    from monitord_client.errors import MonitordError as MonitordError
+    from monitord_client.errors import NotFoundError as NotFoundError
+    from monitord_client.errors import PermissionDeniedError as PermissionDeniedError
+    from monitord_client.errors import ResourceExhaustedError as ResourceExhaustedError
+    from monitord_client.errors import UnauthenticatedError as UnauthenticatedError
+    from monitord_client.errors import UnavailableError as UnavailableError
+    from monitord_client.errors import UnimplementedError as UnimplementedError
+    from monitord_client.errors import Violation as Violation
+    from monitord_client.tail import Disconnected as Disconnected
+    from monitord_client.tail import Gap as Gap
+    from monitord_client.tail import Heartbeat as Heartbeat
+    from monitord_client.tail import Reconnected as Reconnected
+    from monitord_client.tail import Row as Row
+    from monitord_client.tail import TailEvent as TailEvent
+    from monitord_client.v1.auth_pb2 import ApiKey as ApiKey
+    from monitord_client.v1.auth_pb2 import Scope as Scope
+    from monitord_client.v1.auth_pb2 import User as User
+    from monitord_client.v1.check_log_pb2 import CheckLog as CheckLog
+    from monitord_client.v1.check_log_pb2 import CheckTrigger as CheckTrigger
+    from monitord_client.v1.check_log_pb2 import Verdict as Verdict
+    from monitord_client.v1.monitor_pb2 import HttpCheck as HttpCheck
+    from monitord_client.v1.monitor_pb2 import HttpHeader as HttpHeader
+    from monitord_client.v1.monitor_pb2 import Monitor as Monitor
+    from monitord_client.v1.monitor_pb2 import MonitorStatus as MonitorStatus
+    from monitord_client.v1.monitor_pb2 import MonitorType as MonitorType
+    from monitord_client.v1.monitor_service_pb2 import AppliedMonitor as AppliedMonitor
+    from monitord_client.v1.monitor_service_pb2 import ApplyAction as ApplyAction
+    from monitord_client.v1.monitor_service_pb2 import MonitorOrder as MonitorOrder
+
+_PLACES = {
+    "address": "Tls",
+    "build": "http_monitor",
+    "client": "Client",
+    "credentials": "MemoryStore TokenStore",
+    "errors": "AbortedError AlreadyExistsError DeadlineExceededError EtagMismatchError FailedPreconditionError "
+    "InsecureChannelError InternalError InvalidArgumentError MonitordError NotFoundError PermissionDeniedError "
+    "ResourceExhaustedError UnauthenticatedError UnavailableError UnimplementedError Violation",
+    "tail": "Disconnected Gap Heartbeat Reconnected Row TailEvent",
+    "v1.auth_pb2": "ApiKey Scope User",
+    "v1.check_log_pb2": "CheckLog CheckTrigger Verdict",
+    "v1.monitor_pb2": "HttpCheck HttpHeader Monitor MonitorStatus MonitorType",
+    "v1.monitor_service_pb2": "AppliedMonitor ApplyAction MonitorOrder",
+}
+_MODULE_OF = {name: module for module, names in _PLACES.items() for name in names.split()}
+
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name: str) -> object:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULE_OF})

@@ -1,0 +1,73 @@
+"""The client: one object for all of monitord's services."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from monitord_client.accounts import AccountCalls
+from monitord_client.address import DEFAULT_ADDRESS, Tls, parse_address
+from monitord_client.calls import Calls
+from monitord_client.channel import open_channel
+from monitord_client.check_logs import CheckLogCalls
+from monitord_client.credentials import Credentials, Session, StaticKey, TokenStore
+from monitord_client.monitors import MonitorCalls
+
+
+class Client(MonitorCalls, CheckLogCalls, AccountCalls):
+    """An async client of monitord.
+
+    ::
+
+        async with Client("127.0.0.1:50051", api_key=key) as client:
+            async for monitor in client.list_monitors():
+                print(monitor.name, MonitorStatus.Name(monitor.status))
+
+    It belongs to the event loop it was made in, and is safe to share among that loop's tasks. Every call raises a
+    subclass of MonitordError when it fails; what is safe to retry is retried, within the call's deadline.
+    """
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        api_key: str | None = None,
+        session: TokenStore | None = None,
+        tls: bool | Tls = False,
+        insecure: bool = False,
+        timeout_s: float = 10.0,
+        retries: int = 3,
+    ) -> None:
+        """Prepare a client; it connects with its first call.
+
+        ``address`` is ``host:port``, ``https://host:port`` (TLS) or ``unix:/path``. Without ``api_key`` the tokens of
+        ``session`` are sent, if there are any; ``login`` keeps new ones there. ``timeout_s`` is the default deadline
+        of a call, over all attempts; ``retries`` how often it is repeated at most. Raises ValueError for an address or
+        key that cannot be one, InsecureChannelError (a ValueError) when secrets would travel in plain text to another
+        machine and ``insecure`` doesn't say that this is meant.
+        """
+        parsed = parse_address(address)
+        wanted = Tls() if tls is True or (tls is False and parsed.tls) else tls
+        self._channel = open_channel(parsed, wanted or None, insecure=insecure)
+        credentials: Credentials = Session(session) if session is not None and api_key is None else StaticKey(api_key)
+        self._calls = Calls(self._channel, credentials, timeout_s=timeout_s, retries=retries)
+        MonitorCalls.__init__(self, self._calls)
+        CheckLogCalls.__init__(self, self._calls)
+        AccountCalls.__init__(self, self._calls, session)
+
+    @classmethod
+    def from_key_file(cls, path: Path | str, address: str = DEFAULT_ADDRESS, *, tls: bool | Tls = False) -> Self:
+        """Return a client with the key in a file, such as the ``admin.key`` that monitord keeps in its state folder."""
+        return cls(address, api_key=Path(path).read_text().strip(), tls=tls)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End all calls and close the connection. Safe to call twice."""
+        await self._calls.credentials.settle()
+        await self._channel.close()

@@ -1,0 +1,1 @@
+"""monitorctl: monitord's command line."""

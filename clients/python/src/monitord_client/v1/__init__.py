@@ -1,0 +1,1 @@
+"""Generated from the protos of package monitord.v1; never edited."""
