@@ -17,6 +17,7 @@ from monitord.identity import api_keys
 from monitord.identity.api_keys import ApiKey, NewApiKey
 from monitord.identity.passwords import Passwords
 from monitord.identity.principal import ApiKeyCredential, Credential, Principal, Scope, SessionCredential
+from monitord.identity.private_file import PrivateFileError
 from monitord.identity.user import User, normalise_email
 
 SHORTEST_KEY_LIFETIME_S = 60
@@ -75,13 +76,13 @@ class Accounts:
     def __init__(
         self,
         store: AccountStore,
-        passwords: Passwords,
+        hasher: Passwords,
         *,
         now: Callable[[], Instant],
         ended: Callable[[Credential], None],
     ) -> None:
         self._store = store
-        self._passwords = passwords
+        self._hasher = hasher
         self._now = now
         self._ended = ended
 
@@ -97,7 +98,7 @@ class Accounts:
         principal: Principal,
         display_name: str,
         scope: Scope,
-        lifetime_s: float | None = None,
+        lifetime_s: int | None = None,
         *,
         tx: Transaction | None = None,
     ) -> NewApiKey:
@@ -105,7 +106,8 @@ class Accounts:
 
         Raises InvalidArgumentError, and PermissionDeniedError for more scope than the caller has.
         """
-        _check_key(display_name, lifetime_s)
+        if violations := key_violations(display_name, lifetime_s):
+            raise InvalidArgumentError(violations)
         if scope > principal.scope:
             raise PermissionDeniedError(
                 f"A credential of scope {principal.scope.name} can make keys of that scope or less, not {scope.name}."
@@ -143,10 +145,10 @@ class Accounts:
 
         None: there are users already. Several processes may do this at the same time: one creates. ``keep`` is given
         the secret before the commit: should it fail, or the process die, nothing has happened and the next start does
-        it again, so there is never an administrator whose key nobody has.
+        it again, so there is never an administrator whose key nobody has. Raises PrivateFileError when it fails.
         """
         email = normalise_email(email)
-        password_hash = None if password is None else await self._passwords.hash(password)
+        password_hash = None if password is None else await self._hasher.hash(password)
         made = self._make_key("first administrator", Scope.ADMIN, None)
         async with self._store.transaction() as tx:
             user = await self._store.create_first_user(email, password_hash, at=self._now(), tx=tx)
@@ -154,7 +156,7 @@ class Accounts:
                 return None
             await self._store.create_api_key(user.org_id, user.id, made.key, api_keys.digest(made.secret), tx=tx)
             if keep is not None:
-                keep(made.secret)
+                _keep(keep, made.secret)
         return made.secret
 
     async def set_password(self, email: str, password: str) -> None:
@@ -163,26 +165,33 @@ class Accounts:
         Raises NotFoundError; InvalidArgumentError. For an operator's command, not for a call from outside.
         """
         email = normalise_email(email)
-        password_hash = await self._passwords.hash(password)
+        password_hash = await self._hasher.hash(password)
         ended = await self._store.set_password(email, password_hash, at=self._now())
         if ended is None:
             raise NotFoundError(f"There is no account {email}.")
         for session_id in ended:
             self._ended(SessionCredential(session_id, 0))
 
-    def _make_key(self, display_name: str, scope: Scope, lifetime_s: float | None) -> NewApiKey:
+    def _make_key(self, display_name: str, scope: Scope, lifetime_s: int | None) -> NewApiKey:
         key_id, secret = api_keys.generate()
         now = self._now()
-        expires_at = None if lifetime_s is None else now + round(lifetime_s * SECOND)
+        expires_at = None if lifetime_s is None else now + lifetime_s * SECOND
         key = ApiKey(id=key_id, display_name=display_name, scope=scope, created_at=now, expires_at=expires_at)
         return NewApiKey(key=key, secret=secret)
 
 
-def _check_key(display_name: str, lifetime_s: float | None) -> None:
+def _keep(keep: Callable[[str], None], secret: str) -> None:
+    try:
+        keep(secret)
+    except OSError as error:
+        raise PrivateFileError(f"The first administrator's key could not be kept: {error}.") from error
+
+
+def key_violations(display_name: str, lifetime_s: int | None) -> list[Violation]:
+    """Return what is wrong with the wish for a key, by the names that the API gives the fields."""
     violations = []
     if not (display_name.strip() and len(display_name) <= LONGEST_DISPLAY_NAME and display_name.isprintable()):
         violations.append(Violation("display_name", _DISPLAY_NAME_RULE))
     if lifetime_s is not None and not SHORTEST_KEY_LIFETIME_S <= lifetime_s <= LONGEST_KEY_LIFETIME_S:
         violations.append(Violation("time_to_live", _LIFETIME_RULE))
-    if violations:
-        raise InvalidArgumentError(violations)
+    return violations

@@ -99,4 +99,6 @@ def _hash(password: bytes, cost: int) -> bytes:
 def _lower_priority() -> None:
     # On Linux the "process" of setpriority is one thread, which is just what is wanted here.
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        thread = threading.get_native_id()
+        # Never less nice than it is already: that would need a privilege.
+        os.setpriority(os.PRIO_PROCESS, thread, max(_NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))

@@ -8,13 +8,12 @@ import msgspec
 import structlog
 
 from monitord.domain.errors import (
-    InvalidArgumentError,
     ResourceExhaustedError,
     UnauthenticatedError,
     UnavailableError,
 )
 from monitord.domain.instant import DAY, Instant
-from monitord.identity import tokens
+from monitord.identity import passwords, tokens
 from monitord.identity.passwords import Passwords
 from monitord.identity.principal import Credential, SessionCredential
 from monitord.identity.throttle import LoginThrottle
@@ -83,16 +82,16 @@ class Sessions:
     def __init__(
         self,
         store: SessionStore,
-        passwords: Passwords,
-        tokens: Tokens,
+        hasher: Passwords,
+        issuer: Tokens,
         throttle: LoginThrottle,
         *,
         now: Callable[[], Instant],
         ended: Callable[[Credential], None],
     ) -> None:
         self._store = store
-        self._passwords = passwords
-        self._tokens = tokens
+        self._hasher = hasher
+        self._issuer = issuer
         self._throttle = throttle
         self._now = now
         self._ended = ended
@@ -104,14 +103,15 @@ class Sessions:
         account without a password (T14); ResourceExhaustedError after too many failures; InvalidArgumentError.
         """
         email = normalise_email(email)
+        passwords.check_length(password)
         attempt = self._throttle.begin(email, peer)
         try:
             account = await self._store.account(email)
-            right = await self._passwords.verify(password, account.password_hash if account else None)
+            right = await self._hasher.verify(password, account.password_hash if account else None)
             if account is None or not right:
                 raise UnauthenticatedError(_WRONG_LOGIN)
             pair = await self._begin_session(account)
-        except (UnavailableError, ResourceExhaustedError, InvalidArgumentError):
+        except (UnavailableError, ResourceExhaustedError):
             attempt.undecided()
             raise
         attempt.succeeded()
@@ -124,8 +124,8 @@ class Sessions:
         thief can't be told: the session ends for both (RFC 9700, 4.14.2; T12). That is strict: a client that lost the
         answer, or asks twice at the same time, has to sign in again. Raises UnauthenticatedError.
         """
-        session_id = self._tokens.verify_refresh(refresh_token)
-        successor, now = self._tokens.issue_refresh(session_id), self._now()
+        session_id = self._issuer.verify_refresh(refresh_token)
+        successor, now = self._issuer.issue_refresh(session_id), self._now()
         rotation = await self._store.rotate_session(
             session_id,
             tokens.digest(refresh_token),
@@ -139,7 +139,7 @@ class Sessions:
                 log.warning("a refresh token came back: its session is ended", session_id=str(session_id))
             raise UnauthenticatedError(_OVER)
         credential = SessionCredential(session_id, rotation.session_version)
-        access, until = self._tokens.issue_access(rotation.user_id, credential)
+        access, until = self._issuer.issue_access(rotation.user_id, credential)
         return TokenPair(
             access_token=access,
             access_expires_at=until,
@@ -152,11 +152,11 @@ class Sessions:
 
         Raises UnauthenticatedError for what is no refresh token.
         """
-        await self._end(self._tokens.verify_refresh(refresh_token))
+        await self._end(self._issuer.verify_refresh(refresh_token))
 
     async def _begin_session(self, account: Account) -> TokenPair:
         session_id, now = uuid4(), self._now()
-        refresh_token, expires_at = self._tokens.issue_refresh(session_id), now + IDLE_LIFETIME_US
+        refresh_token, expires_at = self._issuer.issue_refresh(session_id), now + IDLE_LIFETIME_US
         stored = await self._store.create_session(
             session_id, account, tokens.digest(refresh_token), created_at=now, expires_at=expires_at
         )
@@ -164,7 +164,7 @@ class Sessions:
             # The password was changed while it was verified: it was the old one (T12).
             raise UnauthenticatedError(_WRONG_LOGIN)
         credential = SessionCredential(session_id, account.session_version)
-        access, until = self._tokens.issue_access(account.user.id, credential)
+        access, until = self._issuer.issue_access(account.user.id, credential)
         return TokenPair(
             access_token=access, access_expires_at=until, refresh_token=refresh_token, refresh_expires_at=expires_at
         )

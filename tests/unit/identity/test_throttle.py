@@ -1,4 +1,5 @@
 import asyncio
+import math
 
 import pytest
 from hypothesis import given
@@ -38,9 +39,7 @@ def wait_s(throttle: LoginThrottle, account: str, peer: str) -> float:
     try:
         throttle.begin(account, peer)
     except ResourceExhaustedError as refused:
-        assert refused.retry_after_s is not None
-        assert refused.retry_after_s > 0
-        return refused.retry_after_s
+        return refused.retry_after_s or math.nan
     return 0.0
 
 
@@ -187,8 +186,7 @@ def wait_before(throttle: LoginThrottle, account: str, peer: str) -> float:
     try:
         throttle.begin(account, peer).undecided()
     except ResourceExhaustedError as refused:
-        assert refused.retry_after_s is not None
-        return refused.retry_after_s + 1e-6
+        return (refused.retry_after_s or math.nan) + 1e-6
     return 0.0
 
 

@@ -1,5 +1,4 @@
 import base64
-import os
 import stat
 from pathlib import Path
 
@@ -13,6 +12,10 @@ from monitord.identity.private_file import PrivateFileError
 from monitord.identity.vault import KEY_FILE, UnsealError, Vault, VaultError
 
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))
+
+
+def names(folder: Path) -> list[str]:
+    return [entry.name for entry in folder.iterdir()]
 
 
 def encoded(*keys: bytes) -> str:
@@ -83,7 +86,7 @@ def test_the_first_start_makes_a_private_key_file_and_the_next_one_uses_it(tmp_p
 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert Vault.open(tmp_path / "state", None).unseal(sealed, b"") == b"secret"
-    assert [entry.name for entry in path.parent.iterdir()] == [KEY_FILE]
+    assert names(path.parent) == [KEY_FILE]
 
 
 def test_a_key_from_the_settings_leaves_no_file(tmp_path: Path) -> None:
@@ -118,7 +121,7 @@ def test_of_two_that_create_the_same_file_the_second_finds_the_first_ones(tmp_pa
     assert private_file.create(path, "first")
     assert not private_file.create(path, "second")
     assert private_file.read(path) == "first"
-    assert os.listdir(tmp_path) == ["key"]
+    assert names(tmp_path) == ["key"]
 
 
 def test_replacing_makes_the_file_private_whatever_it_was(tmp_path: Path) -> None:
@@ -130,7 +133,7 @@ def test_replacing_makes_the_file_private_whatever_it_was(tmp_path: Path) -> Non
 
     assert private_file.read(path) == "new"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert os.listdir(tmp_path) == ["admin.key"]
+    assert names(tmp_path) == ["admin.key"]
 
 
 def test_a_folder_in_the_files_place_is_refused_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
@@ -138,7 +141,7 @@ def test_a_folder_in_the_files_place_is_refused_and_nothing_is_left_beside_it(tm
 
     with pytest.raises(OSError):
         private_file.replace(tmp_path / "key", "secret")
-    assert os.listdir(tmp_path) == ["key"]
+    assert names(tmp_path) == ["key"]
 
 
 def test_no_key_is_in_the_representation() -> None:
