@@ -260,13 +260,17 @@ async def test_the_last_use_of_a_key_is_written_later_and_to_the_minute(identity
 async def test_a_key_made_in_anothers_transaction_goes_with_it(identity: Identity) -> None:
     admin = await identity.admin()
 
-    with pytest.raises(RuntimeError, match="undo"):
+    async def create_and_undo() -> None:
         async with identity.database.transaction() as tx:
-            made = await identity.accounts.create_api_key(admin, "ci", Scope.READ, tx=tx)
+            secrets.append((await identity.accounts.create_api_key(admin, "ci", Scope.READ, tx=tx)).secret)
             raise RuntimeError("undo")
 
+    secrets: list[str] = []
+    with pytest.raises(RuntimeError, match="undo"):
+        await create_and_undo()
+
     with pytest.raises(UnauthenticatedError):
-        await identity.authenticator.authenticate(f"Bearer {made.secret}")
+        await identity.authenticator.authenticate(f"Bearer {secrets[0]}")
 
 
 def _id(principal: Principal) -> str:

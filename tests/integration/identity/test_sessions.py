@@ -40,6 +40,7 @@ async def test_the_answer_does_not_tell_which_accounts_exist(identity: Identity)
     async with identity.database.connection() as connection:
         await connection.execute("UPDATE users SET password_hash = NULL WHERE email = 'other@example.org'")
     answers = set()
+    waits = set()
     for email in (ADMIN, "other@example.org", "nobody@example.org"):
         with pytest.raises(UnauthenticatedError) as refused:
             await identity.sessions.login(email, "wrong password", PEER)
@@ -52,10 +53,10 @@ async def test_the_answer_does_not_tell_which_accounts_exist(identity: Identity)
                 delays.append(limited.retry_after_s)
             except UnauthenticatedError:
                 continue
-        answers.add(tuple(delays))
+        waits.add(tuple(delays))
 
-    assert len(answers) == 2
-    assert (1.0,) in answers
+    assert len(answers) == 1
+    assert waits == {(1.0,)}
 
 
 async def test_guessing_is_limited_even_with_the_right_password_among_the_guesses(identity: Identity) -> None:
@@ -243,7 +244,7 @@ async def test_a_login_beside_an_uncommitted_new_password_waits_for_it(identity:
             waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%sessions%'"
             async with asyncio.timeout(5):
                 while not await connection.fetchval(waiting):
-                    await asyncio.sleep(0)
+                    continue
     assert await creating is False
 
 
