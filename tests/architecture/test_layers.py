@@ -1,0 +1,97 @@
+"""The shape of the code: which way imports run, who may know what, and how large a thing may get."""
+
+import ast
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+from importlinter.cli import lint_imports
+
+ROOT = Path(__file__).parents[2]
+SOURCES = [
+    path
+    for folder in (ROOT / "src" / "monitord", ROOT / "clients" / "python" / "src" / "monitord_client")
+    for path in sorted(folder.rglob("*.py"))
+    if "v1" not in path.parts
+]
+
+MAX_LINES = 400
+"""The rule is about 300: beyond this a file is two."""
+
+MAX_FUNCTION_LINES = 60
+"""The rule is about 40."""
+
+VAGUE = {"utils", "util", "common", "helpers", "helper", "base", "models", "misc", "manager"}
+
+CANCELLED = {"BaseException", "CancelledError"}
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def test_imports_run_one_way(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    code = lint_imports(config_filename="pyproject.toml", no_cache=True)
+    assert code == 0, capsys.readouterr().out
+
+
+def test_every_package_stands_in_the_contracts():
+    """A contract that does not name a new package would not hold for it."""
+    packages = {path.parent.name for path in (ROOT / "src" / "monitord").glob("*/__init__.py")} - {"domain", "v1"}
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    by_owner = {
+        "Only storage": {"storage"},
+        "Only rpc": {"rpc"},
+        "Only metrics": {"metrics"},
+        "Only probes": {"probes"},
+    }
+    for contract in contracts:
+        for prefix, owners in by_owner.items():
+            if contract["name"].startswith(prefix):
+                named = {module.removeprefix("monitord.") for module in contract["source_modules"]}
+                assert named == packages - owners, contract["name"]
+
+
+def test_files_are_small_and_named_after_what_they_are_about():
+    assert not [name_of(path) for path in SOURCES if path.stem in VAGUE]
+    lengths = {name_of(path): path.read_text().count("\n") for path in SOURCES}
+    assert not {name: length for name, length in lengths.items() if length > MAX_LINES}, "each of these is two files"
+
+
+def test_functions_are_small():
+    long = {
+        f"{name_of(path)}:{each.lineno} {each.name}": length
+        for path in SOURCES
+        for each in functions(ast.parse(path.read_text()))
+        if (length := (each.end_lineno or each.lineno) - each.lineno + 1) > MAX_FUNCTION_LINES
+    }
+    assert not long, "each of these is two functions"
+
+
+def test_cancellation_is_never_swallowed():
+    """A handler that catches CancelledError, by any name, has to raise again."""
+    swallowed = [
+        f"{name_of(path)}:{node.lineno}"
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ExceptHandler)
+        and names_in(node.type) & CANCELLED
+        and not any(isinstance(each, ast.Raise) for each in ast.walk(node))
+    ]
+    assert not swallowed
+
+
+def names_in(caught: ast.expr | None) -> set[str]:
+    """The names of the exceptions that a handler catches; a bare ``except`` catches everything."""
+    if caught is None:
+        return {"BaseException"}
+    return {
+        each.attr if isinstance(each, ast.Attribute) else each.id
+        for each in ast.walk(caught)
+        if isinstance(each, ast.Attribute | ast.Name)
+    }
