@@ -6,8 +6,8 @@ from monitord.rpc.convert_time import timestamp_pb
 from monitord.v1 import check_log_pb2 as pb
 
 
-def check_log_pb(entry: LogEntry) -> pb.CheckLog:
-    """Return a row; with its evidence, if the row has it."""
+def check_log_pb(entry: LogEntry, *, with_evidence: bool = False) -> pb.CheckLog:
+    """Return a row; with its evidence, if that is asked for and the row has it."""
     # The enums' numbers are the domain's own (a test holds them together); absent values are None, which sets nothing.
     message = pb.CheckLog(
         monitor_id=entry.monitor_id,
@@ -34,7 +34,7 @@ def check_log_pb(entry: LogEntry) -> pb.CheckLog:
         message.gap_end_time.CopyFrom(timestamp_pb(entry.gap_until))
     if entry.certificate_expires_at is not None:
         message.certificate_expire_time.CopyFrom(timestamp_pb(entry.certificate_expires_at))
-    if entry.evidence is not None:
+    if with_evidence and entry.evidence is not None:
         message.evidence.CopyFrom(_evidence_pb(entry.evidence))
     return message
 

@@ -35,6 +35,17 @@ _FAMILIES: dict[int, AddressFamily] = {
     pb.ADDRESS_FAMILY_IPV4: AddressFamily.IPV4,
     pb.ADDRESS_FAMILY_IPV6: AddressFamily.IPV6,
 }
+_PATHS = {
+    "check": "http",
+    "interval_s": "interval",
+    "timeout_ms": "timeout",
+    "recheck_interval_s": "recheck_interval",
+    "accepted_status": "accepted_status_codes",
+    "follow_redirects": "redirect_policy",
+    "expected_latency_ms": "expected_latency",
+    "verify_tls": "tls_verification",
+}
+"""Where the API has another name for a field than the domain."""
 _FAMILIES_PB = {
     AddressFamily.ANY: pb.ADDRESS_FAMILY_ANY,
     AddressFamily.IPV4: pb.ADDRESS_FAMILY_IPV4,
@@ -165,6 +176,12 @@ def monitor_pb(view: MonitorView) -> pb.Monitor:
     message.update_time.CopyFrom(timestamp_pb(monitor.updated_at))
     message.etag = etag_of(monitor)
     return message
+
+
+def mask_path(field: str) -> str:
+    """Return the path of an update mask for a field of ``MonitorSpec``, or one of the check's such as ``check.url``."""
+    outer, dot, inner = field.partition(".")
+    return _PATHS.get(outer, outer) + dot + _PATHS.get(inner, inner)
 
 
 def etag_of(monitor: Monitor) -> str:

@@ -32,15 +32,15 @@ def millis_pb(millis: int) -> Duration:
 
 
 def bound_of(message: Timestamp, field: str, found: list[Violation]) -> Instant:
-    """Return a Timestamp that bounds a window as an instant; add to ``found`` what is wrong with it.
+    """Return a Timestamp that bounds a window of the log as an instant; add to ``found`` what is wrong with it.
 
     Instants are whole microseconds, so "at or after" and "before" mean the same for a fraction of one as for the
-    next whole one.
+    next whole one. Nothing in the log is older than 1970 or younger than 9999, so bounds beyond mean the same as those.
     """
     if not (_FIRST_SECOND <= message.seconds <= _LAST_SECOND and 0 <= message.nanos < _NANOS_PER_SECOND):
         found.append(Violation(field, "must be a time from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999999999Z"))
         return 0
-    return message.seconds * SECOND - (-message.nanos // 1000)
+    return min(max(message.seconds * SECOND - (-message.nanos // 1000), 0), _LAST_SECOND * SECOND)
 
 
 def seconds_of(message: Duration, field: str, found: list[Violation]) -> int | None:

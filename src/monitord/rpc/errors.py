@@ -16,6 +16,13 @@ from monitord.domain import errors
 
 DOMAIN = "monitord"
 
+
+class DeadlineExceededError(errors.DomainError):
+    """What was asked for takes longer than it may."""
+
+    reason = "DEADLINE_EXCEEDED"
+
+
 _MAX_MESSAGE_CHARS = 300
 _MAX_FIELD_CHARS = 200
 _MAX_METADATA_CHARS = 200
@@ -33,6 +40,7 @@ _CODES: dict[type[errors.DomainError], StatusCode] = {
     errors.PermissionDeniedError: StatusCode.PERMISSION_DENIED,
     errors.ResourceExhaustedError: StatusCode.RESOURCE_EXHAUSTED,
     errors.UnavailableError: StatusCode.UNAVAILABLE,
+    DeadlineExceededError: StatusCode.DEADLINE_EXCEEDED,
 }
 
 _AWAY = "monitord can't do this for the moment: its database is away, or it is starting or stopping. Try again"
@@ -40,7 +48,6 @@ _AWAY_RETRY_S = 1.0
 
 _REASONS = {
     StatusCode.UNIMPLEMENTED: "UNIMPLEMENTED",
-    StatusCode.DEADLINE_EXCEEDED: "DEADLINE_EXCEEDED",
     StatusCode.INTERNAL: "INTERNAL",
 }
 
@@ -60,7 +67,7 @@ def status_of(error: errors.DomainError) -> grpc.Status:
 
 
 def status_for(code: StatusCode, message: str, **metadata: str) -> grpc.Status:
-    """Return a status for what no error of the domain stands for: UNIMPLEMENTED, DEADLINE_EXCEEDED, INTERNAL."""
+    """Return a status for what no error of the domain stands for: UNIMPLEMENTED, INTERNAL."""
     return _status(code, message, [_error_info(_REASONS[code], metadata)])
 
 

@@ -1,9 +1,10 @@
 """What every call passes on its way to a handler: who calls, what they may, how many, how long, and how it ends."""
 
 import asyncio
+import contextlib
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import unquote
 
@@ -29,9 +30,7 @@ Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 Handler: TypeAlias = Any
 """A grpc.RpcMethodHandler, whose published types know the synchronous API only."""
 
-_OVERDUE = errors.status_for(
-    StatusCode.DEADLINE_EXCEEDED, "the call took longer than it may; it may have had its effect all the same"
-)
+_OVERDUE = errors.DeadlineExceededError("the call took longer than it may; it may have had its effect all the same")
 
 _log = structlog.get_logger(__name__)
 
@@ -125,7 +124,8 @@ class Edge(grpc.aio.ServerInterceptor):
                 code = _ended_by_caller(context)
                 raise
             except Exception as error:  # the one guard of a call: nothing but a status leaves it
-                status = _OVERDUE if isinstance(error, TimeoutError) and limit.expired() else _status_of(error, method)
+                overdue = isinstance(error, TimeoutError) and limit.expired()
+                status = _status_of(_OVERDUE if overdue else error, method)
                 code = status.code
                 await context.abort_with_status(status)
                 raise AssertionError("an aborted call goes on") from error
@@ -143,9 +143,10 @@ class Edge(grpc.aio.ServerInterceptor):
             try:
                 with self._streams.hold(await self._admit(rule, context)):
                     answer = run(incoming if decode is None else _decoded(decode, incoming), context)
-                    if isinstance(answer, AsyncIterator):
-                        async for message in answer:
-                            await context.write(message)
+                    if isinstance(answer, AsyncGenerator):
+                        async with contextlib.aclosing(answer):
+                            async for message in answer:
+                                await context.write(message)
                     else:
                         await answer
             except asyncio.CancelledError:

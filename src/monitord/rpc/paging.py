@@ -6,11 +6,13 @@ digest is there to tell a damaged or foreign token from a good one, so that it g
 
 import base64
 import binascii
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from hashlib import blake2b
 from typing import Annotated, Protocol, TypeVar
 
 import msgspec
+from google.protobuf.message import Message
 
 from monitord.domain.errors import InvalidArgumentError, Violation
 
@@ -22,10 +24,15 @@ KeyNumber = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 KeyText = Annotated[str, msgspec.Meta(max_length=1000, pattern=r"^[^\x00]*$")]
 """A text of a keyset key: no NUL, which Postgres' text can't hold."""
 
+MAX_PAGE_BYTES = 3 * 1024 * 1024
+"""Clients of gRPC refuse messages above 4 MiB unless told otherwise."""
+
 _DIGEST_BYTES = 8
 _LONGEST_TOKEN = 8192
 
 KeyT = TypeVar("KeyT", bound=msgspec.Struct)
+RowT = TypeVar("RowT")
+MessageT = TypeVar("MessageT", bound=Message)
 
 
 class PagedRequest(Protocol):
@@ -42,6 +49,23 @@ def page_size(requested: int) -> int:
     if requested < 0:
         raise InvalidArgumentError([Violation("page_size", "must be 0 (for 50) or more")])
     return min(requested, MAX_PAGE_SIZE) or DEFAULT_PAGE_SIZE
+
+
+def fill(rows: Sequence[RowT], size: int, message_of: Callable[[RowT], MessageT]) -> list[MessageT]:
+    """Return the messages of a page. Where they are fewer than ``rows``, the next page begins after the last of them.
+
+    ``rows`` are those of the page and one more, if there is one. A page ends early, as AIP-158 allows, where it would
+    outgrow what clients receive by default.
+    """
+    messages: list[MessageT] = []
+    room = MAX_PAGE_BYTES
+    for row in rows[:size]:
+        message = message_of(row)
+        room -= message.ByteSize()
+        if room < 0 and messages:
+            break
+        messages.append(message)
+    return messages
 
 
 def fingerprint(org_id: int, request: PagedRequest) -> bytes:

@@ -38,7 +38,7 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_concurrent_streams", 1024),
     # Longer than the longest unary call, so only streams are cut, and they can be resumed.
     ("grpc.max_connection_age_ms", 30 * 60_000),
-    ("grpc.max_connection_age_grace_ms", 2 * 60_000),
+    ("grpc.max_connection_age_grace_ms", 150_000),
     # With it a second process would share the port in silence and get half of the calls.
     ("grpc.so_reuseport", 0),
 )

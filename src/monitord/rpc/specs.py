@@ -1,0 +1,116 @@
+"""From a request to a monitor that may be stored: read, merged, judged; or refused with everything that is wrong."""
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from typing import Protocol, TypeAlias
+
+import msgspec
+
+from monitord.domain import rules
+from monitord.domain.errors import InvalidArgumentError, Violation
+from monitord.domain.monitor import Check, MonitorSpec
+from monitord.domain.secrets import keep_secrets
+from monitord.domain.target import InvalidTargetError, parse_target
+from monitord.rpc.convert_monitor import read_spec, spec_pb
+from monitord.rpc.field_mask import merge
+from monitord.v1 import monitor_pb2 as pb
+
+MAX_SET = 1000
+"""How many monitors one ApplyMonitors may bring."""
+
+_Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class EgressPolicy(Protocol):
+    """Knows which addresses may be dialled."""
+
+    def check(self, ip: _Address, port: int) -> str | None:
+        """Return why an address must not be dialled, or None if it may."""
+        ...
+
+
+class SpecReader:
+    """Makes specifications of messages. Every method raises InvalidArgumentError."""
+
+    def __init__(self, limits: rules.Limits, policy: EgressPolicy) -> None:
+        self._limits = limits
+        self._policy = policy
+
+    def new(self, message: pb.Monitor) -> MonitorSpec:
+        """Return what a new monitor shall be."""
+        spec, found = self._read(message, "monitor.")
+        found += self._judge(spec, "monitor.", found)
+        return _accept(spec, found)
+
+    def trial(self, message: pb.Monitor, stored: MonitorSpec | None) -> MonitorSpec:
+        """Return what is to be tried out: the name may be missing, and secrets are those of ``stored`` where empty."""
+        spec, found = self._read(message, "monitor.")
+        spec = msgspec.structs.replace(spec, name=spec.name or "test", check=_check_with_secrets(spec, stored))
+        found += self._judge(spec, "monitor.", found)
+        return _accept(spec, found)
+
+    def edited(self, request: pb.Monitor, paths: Iterable[str], stored: MonitorSpec) -> MonitorSpec:
+        """Return ``stored`` with the fields that ``paths`` name replaced by those of the request."""
+        merged = spec_pb(stored)
+        merge(merged, request, paths)
+        spec, found = self._read(merged, "monitor.")
+        spec = msgspec.structs.replace(spec, check=_check_with_secrets(spec, stored))
+        if spec == stored and not found:
+            return stored  # whatever the rules are now, a change of nothing breaks none
+        found += self._judge(spec, "monitor.", found)
+        return _accept(spec, found)
+
+    def whole_set(self, messages: Sequence[pb.Monitor]) -> list[MonitorSpec]:
+        """Return what a whole set of monitors shall be. Secrets may be empty: they are kept where they are stored."""
+        if len(messages) > MAX_SET:
+            raise InvalidArgumentError([Violation("monitors", f"must be at most {MAX_SET}, not {len(messages)}")])
+        specs: list[MonitorSpec] = []
+        wrong: list[Violation] = []
+        first_of: dict[str, int] = {}
+        for index, message in enumerate(messages):
+            prefix = f"monitors[{index}]."
+            spec, found = self._read(message, prefix)
+            wrong += found
+            wrong += self._judge(spec, prefix, found, secrets_may_be_kept=True)
+            twin = first_of.setdefault(spec.name, index)
+            if twin != index:
+                wrong.append(Violation(f"{prefix}name", f"must be unique within the set; monitors[{twin}] has it too"))
+            specs.append(spec)
+        if wrong:
+            raise InvalidArgumentError(wrong)
+        return specs
+
+    def _read(self, message: pb.Monitor, prefix: str) -> tuple[MonitorSpec, list[Violation]]:
+        found: list[Violation] = []
+        spec = read_spec(message, self._limits, found)
+        return spec, [Violation(prefix + one.field, one.description) for one in found]
+
+    def _judge(
+        self, spec: MonitorSpec, prefix: str, found: Iterable[Violation], *, secrets_may_be_kept: bool = False
+    ) -> list[Violation]:
+        """Return what is wrong with a specification besides what was ``found`` to be unreadable."""
+        told = {one.field for one in found}
+        judged = rules.violations(spec, self._limits, prefix=prefix, secrets_may_be_kept=secrets_may_be_kept)
+        wrong = [one for one in judged if one.field not in told]
+        refusal = self._refusal(spec)
+        if refusal is not None:
+            wrong.append(Violation(f"{prefix}http.url", refusal))
+        return wrong
+
+    def _refusal(self, spec: MonitorSpec) -> str | None:
+        """Return why the policy forbids an address that stands in the URL; names are judged when they are resolved."""
+        try:
+            target = parse_target(spec.check.url)
+        except InvalidTargetError:
+            return None
+        return None if target.literal is None else self._policy.check(target.literal, target.port)
+
+
+def _check_with_secrets(spec: MonitorSpec, stored: MonitorSpec | None) -> Check:
+    return spec.check if stored is None else keep_secrets(spec.check, stored.check)
+
+
+def _accept(spec: MonitorSpec, found: list[Violation]) -> MonitorSpec:
+    if found:
+        raise InvalidArgumentError(found)
+    return spec
