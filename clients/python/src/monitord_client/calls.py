@@ -9,6 +9,7 @@ import grpc
 from monitord_client.backoff import Backoff
 from monitord_client.credentials import Credentials
 from monitord_client.errors import (
+    DeadlineExceededError,
     MonitordError,
     ResourceExhaustedError,
     UnauthenticatedError,
@@ -66,8 +67,11 @@ class Calls:
         failures, renewed = 0, False
         while True:
             token = await self.bearer()
+            left_s = deadline - loop.time()
+            if left_s <= 0:
+                raise DeadlineExceededError("there was no time left", code=grpc.StatusCode.DEADLINE_EXCEEDED)
             try:
-                return await method(request, timeout=deadline - loop.time(), metadata=authorization(token))
+                return await method(request, timeout=left_s, metadata=authorization(token))
             except grpc.aio.AioRpcError as failure:
                 error = error_of(failure)
             failures += 1

@@ -1,6 +1,7 @@
 """Writing monitors as the YAML that ``manifest`` reads."""
 
 import base64
+import re
 from collections.abc import Iterable
 
 import yaml
@@ -19,7 +20,21 @@ def manifest_text(monitors: Iterable[Monitor]) -> str:
     A secret header is written without its value, which the server never tells; applying it keeps the stored one.
     """
     entries = [_mapping(monitor, skip=SERVER_FIELDS) for monitor in monitors]
-    return yaml.safe_dump({"monitors": entries}, sort_keys=False, allow_unicode=True, width=4096)
+    return yaml.dump({"monitors": entries}, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=4096)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes and escapes what YAML counts as a line break: the emitter itself would fold some of it away."""
+
+
+_BREAKS = re.compile("[\n\r\x85\u2028\u2029\ufeff]")
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if _BREAKS.search(text) else None)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def _mapping(message: Message, skip: frozenset[str] = frozenset()) -> dict[str, object]:

@@ -22,7 +22,7 @@ from monitord_client.v1.monitor_pb2 import Monitor
 SERVER_FIELDS = frozenset({"id", "status", "status_time", "last_check", "create_time", "update_time", "etag"})
 """Fields of Monitor that the server alone sets: left out of files."""
 
-_MAX_NODES = 500_000
+_MAX_NODES = 200_000
 """Aliases can make a small file enormous; this many nodes are 1,000 monitors many times over."""
 _NULL_TAG = "tag:yaml.org,2002:null"
 _MERGE_TAG = "tag:yaml.org,2002:merge"
@@ -104,10 +104,11 @@ def read_manifest(sources: list[tuple[str, str]]) -> Manifest:
 
 def _check_names(manifest: Manifest, problems: list[Problem]) -> None:
     seen: dict[str, Place] = {}
+    wrong = {problem.path for problem in problems}
     for index, monitor in enumerate(manifest.monitors):
         path = f"monitors[{index}]"
         place = manifest.place_of(f"{path}.name")
-        if place is None:
+        if place is None or path in wrong or f"{path}.name" in wrong:
             continue
         if not monitor.name:
             problems.append(Problem(place, path, "a monitor needs a name"))
