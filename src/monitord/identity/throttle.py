@@ -65,25 +65,28 @@ class LoginThrottle:
             )
         self._failures.put(key, _Failures(failures.number + 1, now))
         self._full_at.put(address, full_at + ADDRESS_REFILL_S)
-        return Attempt(self, key, pair, address)
+        return Attempt(self, _Charge(key, pair, address, now, failures.last_at))
 
-    def refund(self, key: bytes, address: str) -> None:
+    def refund(self, charge: "_Charge") -> None:
         """Take back what ``begin`` charged. Called by Attempt."""
-        failures = self._failures.get(key)
+        failures = self._failures.get(charge.key)
         if failures is not None and failures.number > 1:
-            self._failures.put(key, failures._replace(number=failures.number - 1))
+            # The delay runs from the failure before again, unless there was a later attempt meanwhile.
+            last_at = charge.failed_before_at if failures.last_at == charge.at else failures.last_at
+            self._failures.put(charge.key, _Failures(failures.number - 1, last_at))
         else:
-            self._failures.drop(key)
+            self._failures.drop(charge.key)
+        address = charge.address
         full_at = (self._full_at.get(address) or 0.0) - ADDRESS_REFILL_S
         if full_at > self._clock():
             self._full_at.put(address, full_at)
         else:
             self._full_at.drop(address)
 
-    def forgive(self, key: bytes, pair: bytes) -> None:
+    def forgive(self, charge: "_Charge") -> None:
         """Forget an account's failures and know the address for it from now on. Called by Attempt."""
-        self._failures.drop(key)
-        self._familiar.put(pair, True)
+        self._failures.drop(charge.key)
+        self._familiar.put(charge.pair, True)
 
     def remembered(self) -> int:
         """Return how many entries are held in memory: at most three times the size."""
@@ -93,20 +96,26 @@ class LoginThrottle:
 class Attempt:
     """One attempt to sign in, charged. Left alone, it counts as a failure; call one of the methods at most once."""
 
-    def __init__(self, throttle: LoginThrottle, key: bytes, pair: bytes, address: str) -> None:
+    def __init__(self, throttle: LoginThrottle, charge: "_Charge") -> None:
         self._throttle = throttle
-        self._key = key
-        self._pair = pair
-        self._address = address
+        self._charge = charge
 
     def succeeded(self) -> None:
         """The password was right."""
-        self._throttle.refund(self._key, self._address)
-        self._throttle.forgive(self._key, self._pair)
+        self._throttle.refund(self._charge)
+        self._throttle.forgive(self._charge)
 
     def undecided(self) -> None:
         """Nobody learned whether the password was right: something of ours was in the way."""
-        self._throttle.refund(self._key, self._address)
+        self._throttle.refund(self._charge)
+
+
+class _Charge(NamedTuple):
+    key: bytes
+    pair: bytes
+    address: str
+    at: float
+    failed_before_at: float
 
 
 class _Failures(NamedTuple):

@@ -45,9 +45,9 @@ class RequestLedger(Protocol):
     """Remembers the answers to calls with a request_id for 24 hours (I14)."""
 
     async def once(
-        self, org_id: int, method: str, request_id: str, request: bytes, work: Callable[[Any], Awaitable[bytes]]
+        self, org_id: int, method: str, request_id: str, request: bytes, act: Callable[[Any], Awaitable[bytes]]
     ) -> bytes:
-        """Return what ``work`` answered, running it in a transaction unless it has been run for this request_id."""
+        """Return what ``act`` answered, running it in a transaction unless it has been run for this request_id."""
         ...
 
 

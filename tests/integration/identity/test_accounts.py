@@ -223,6 +223,9 @@ async def test_a_principal_of_another_organisation_is_no_user_of_this_one(identi
     for call in calls:
         with pytest.raises(UnauthenticatedError):
             await call()
+    assert await identity.accounts.list_api_keys(crossed, limit=10) == []
+    with pytest.raises(NotFoundError):
+        await identity.accounts.revoke_api_key(crossed, _id(admin))
 
 
 async def test_a_deleted_users_credentials_end(identity: Identity) -> None:

@@ -153,6 +153,28 @@ def test_an_attempt_that_nobody_answered_is_given_back(throttle: LoginThrottle) 
     assert wait_s(throttle, "a@example.org", "192.0.2.1") == 0
 
 
+def test_an_attempt_that_nobody_answered_does_not_begin_the_delay_anew(throttle: LoginThrottle, clock: Clock) -> None:
+    for _ in range(FREE_FAILURES):
+        throttle.begin("a@example.org", "192.0.2.1")
+    clock.now_s += 1
+    throttle.begin("a@example.org", "192.0.2.1").undecided()
+
+    assert wait_s(throttle, "a@example.org", "192.0.2.1") == 0
+
+
+def test_giving_one_attempt_back_does_not_shorten_the_delay_of_a_later_failure(
+    throttle: LoginThrottle, clock: Clock
+) -> None:
+    for _ in range(FREE_FAILURES - 1):
+        throttle.begin("a@example.org", "192.0.2.1")
+    slow = throttle.begin("a@example.org", "192.0.2.1")
+    clock.now_s += 1
+    throttle.begin("a@example.org", "192.0.2.1")
+    slow.undecided()
+
+    assert wait_s(throttle, "a@example.org", "192.0.2.1") == 1.0
+
+
 def test_failures_are_forgotten_after_an_hour_without_one(throttle: LoginThrottle, clock: Clock) -> None:
     for _ in range(FREE_FAILURES):
         throttle.begin("a@example.org", "192.0.2.1")
