@@ -3,17 +3,25 @@
 import asyncio
 import errno
 import socket
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import msgspec
 
 from monitord.domain.check import Category, Verdict
 from monitord.probes.deadline import Deadline
 from monitord.probes.failure import Failure, ours
+
+Greeting: TypeAlias = Callable[[], bytes]
+"""Makes the first bytes that a client sends."""
 
 ATTEMPT_DELAY_S = 0.25
 """Head start of each address over the next (RFC 8305, 5)."""
 
 _NONBLOCKING = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0) | getattr(socket, "SOCK_CLOEXEC", 0)
 _PENDING = (errno.EINPROGRESS, errno.EWOULDBLOCK)
+_NOT_YET = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINPROGRESS, errno.EINTR, errno.ENOTCONN)
 _NO_ROUTE = (
     errno.ENETUNREACH,
     errno.EHOSTUNREACH,
@@ -30,36 +38,49 @@ def endpoint(ip: str, port: int) -> str:
     return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
 
 
-def open_connection(ip: str, port: int) -> tuple[socket.socket, bool] | Failure:
-    """Begin a fresh TCP connection; return its socket and whether it is connected already.
+class Attempt(msgspec.Struct):
+    """A connection begun. Its owner closes the socket."""
 
-    An error that connect(2) returns at once was decided on this machine, before any packet could be answered, and is
+    sock: socket.SocketType
+    ip: str
+    connected_at: float | None = None
+    """Of ``time.monotonic``; None while it is being made."""
+    sent: int = 0
+    """How many bytes of the greeting are sent."""
+
+
+def open_connection(ip: str, port: int, greeting: Greeting | None = None) -> Attempt | Failure:
+    """Begin a fresh TCP connection; return it, or why there is none.
+
+    The greeting is sent at once if the connection is complete by then, as it is on this machine: that spares a turn of
+    the loop. An error that connect(2) returns at once was decided here, before any packet could be answered, and is
     therefore our own (I9), except a refusal: a loopback target's answer arrives within the call.
     """
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
     try:
-        sock = socket.socket(family, _NONBLOCKING, socket.IPPROTO_TCP)
+        # The type beneath socket.socket: a check needs nothing that the wrapper adds, and it is cheaper to make.
+        sock = socket.SocketType(family, _NONBLOCKING, socket.IPPROTO_TCP)
     except OSError as error:
         return _local_failure(error.errno, ip, port, family)
     try:
         if not hasattr(socket, "SOCK_NONBLOCK"):
             sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         number = sock.connect_ex((ip, port))
-        if number in _PENDING:
-            # Nothing is sent, but a connection on this machine, complete by now, says so without a turn of the loop.
-            sock.send(b"")
-        elif number:
+        if number and number not in _PENDING:
             sock.close()
             return connect_failure(number, ip, port) if _answered(number) else _local_failure(number, ip, port, family)
-    except (BlockingIOError, InterruptedError):
-        return sock, False
+        connected_at = time.monotonic()
+        if greeting is None:
+            return Attempt(sock, ip)
+        return Attempt(sock, ip, connected_at, sock.send(greeting()))
     except OSError as error:
-        if error.errno == errno.ENOTCONN:
-            return sock, False
+        if error.errno in _NOT_YET:
+            return Attempt(sock, ip)
         sock.close()
         return connect_failure(error.errno or 0, ip, port)
-    return sock, True
+    except BaseException:
+        sock.close()
+        raise
 
 
 def _answered(number: int) -> bool:
@@ -96,15 +117,13 @@ def _name(number: int | None) -> str:
 
 
 async def connect(
-    loop: asyncio.AbstractEventLoop, addresses: Sequence[str], port: int, deadline: Deadline
-) -> tuple[socket.socket | Failure, str]:
-    """Connect to the first address that accepts; return the socket, or why there is none, and the address it is about.
-
-    The caller closes the socket.
-    """
-    first = open_connection(addresses[0], port)
-    if not isinstance(first, Failure) and first[1]:
-        return first[0], addresses[0]
+    loop: asyncio.AbstractEventLoop, addresses: Sequence[str], port: int, deadline: Deadline, greeting: Greeting
+) -> tuple[Attempt | Failure, str]:
+    """Connect to the first address that accepts; return the connection, or why there is none, and its address."""
+    # With several addresses the greeting waits until one has won.
+    first = open_connection(addresses[0], port, greeting if len(addresses) == 1 else None)
+    if not isinstance(first, Failure) and first.connected_at is not None:
+        return first, first.ip
     return await _Race(loop, addresses, port).run(first, deadline)
 
 
@@ -115,15 +134,13 @@ class _Race:
         self._loop = loop
         self._addresses = iter(addresses)
         self._port = port
-        self._open: dict[socket.socket, str] = {}
+        self._open: dict[socket.SocketType, Attempt] = {}
         self._failures: list[tuple[Failure, str]] = []
         self._done: asyncio.Future[None] = loop.create_future()
         self._stagger: asyncio.TimerHandle | None = None
-        self._winner: tuple[socket.socket, str] | None = None
+        self._winner: Attempt | None = None
 
-    async def run(
-        self, first: tuple[socket.socket, bool] | Failure, deadline: Deadline
-    ) -> tuple[socket.socket | Failure, str]:
+    async def run(self, first: Attempt | Failure, deadline: Deadline) -> tuple[Attempt | Failure, str]:
         """Go on from the first address's attempt, already begun."""
         try:
             self._begun(next(self._addresses), first)
@@ -131,8 +148,8 @@ class _Race:
                 await deadline.wait(self._done)
             if self._winner is not None:
                 winner, self._winner = self._winner, None
-                return winner
-            return self._lost()
+                return winner, winner.ip
+            return self._lost(deadline)
         finally:
             self._close()
 
@@ -144,45 +161,41 @@ class _Race:
         elif not self._open:
             self._finish()
 
-    def _begun(self, ip: str, attempt: tuple[socket.socket, bool] | Failure) -> None:
+    def _begun(self, ip: str, attempt: Attempt | Failure) -> None:
         if isinstance(attempt, Failure):
             self._failures.append((attempt, ip))
             self._next()
             return
-        sock, connected = attempt
-        if connected:
-            self._win(sock, ip)
-            return
-        self._open[sock] = ip
-        self._loop.add_writer(sock.fileno(), self._settle, sock)
+        self._open[attempt.sock] = attempt
+        self._loop.add_writer(attempt.sock.fileno(), self._settle, attempt)
         self._stagger = self._loop.call_later(ATTEMPT_DELAY_S, self._next)
 
-    def _settle(self, sock: socket.socket) -> None:
+    def _settle(self, attempt: Attempt) -> None:
+        sock = attempt.sock
         self._loop.remove_writer(sock.fileno())
-        ip = self._open.pop(sock)
+        del self._open[sock]
         number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if number == 0:
-            self._win(sock, ip)
-            return
-        sock.close()
-        self._failures.append((connect_failure(number, ip, self._port), ip))
-        self._next()
-
-    def _win(self, sock: socket.socket, ip: str) -> None:
-        if self._winner is None and not self._done.done():
-            self._winner = (sock, ip)
-            self._finish()
-        else:
+        if number:
             sock.close()
+            self._failures.append((connect_failure(number, attempt.ip, self._port), attempt.ip))
+            self._next()
+        elif self._winner is not None:
+            sock.close()
+        else:
+            attempt.connected_at = time.monotonic()
+            self._winner = attempt
+            self._finish()
 
     def _finish(self) -> None:
         if not self._done.done():
             self._done.set_result(None)
 
-    def _lost(self) -> tuple[Failure, str]:
+    def _lost(self, deadline: Deadline) -> tuple[Failure, str]:
         if self._open:
-            silent = list(self._open.values())
+            silent = [attempt.ip for attempt in self._open.values()]
             where = " and ".join(endpoint(ip, self._port) for ip in silent[:3])
+            if deadline.late:
+                return ours(Category.ENGINE_OVERLOAD, f"monitord was too busy to connect to {where}."), silent[-1]
             return Failure(Category.CONNECT_TIMEOUT, f"{where} did not accept a connection in time."), silent[-1]
         # What a target answered says more than what our own machine could not do, such as IPv6 without a route (I9).
         theirs = [each for each in self._failures if each[0].verdict is Verdict.DOWN]
@@ -200,5 +213,5 @@ class _Race:
             sock.close()
         self._open.clear()
         if self._winner is not None:
-            self._winner[0].close()
+            self._winner.sock.close()
             self._winner = None

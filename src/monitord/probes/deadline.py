@@ -1,32 +1,24 @@
 """The one deadline of a check."""
 
 import asyncio
-from typing import TypeVar
-
-T = TypeVar("T")
 
 LATE_S = 0.25
 """A deadline noticed later than this was missed by us, not by the target (I9)."""
+TICK_S = 0.02
+"""Deadlines are kept in steps of this size, rounded up."""
 
 
 class Deadline:
-    """Ends whatever a check waits for at one moment, whichever of its phases that falls into.
+    """Ends whatever a check waits for at one moment, whichever of its phases that falls into."""
 
-    One timer for the whole check, armed once: a timer, a task and an exception for each await would cost more than a
-    plain check does.
-    """
+    __slots__ = ("_bucket", "_waiter", "expired", "late")
 
-    __slots__ = ("_handle", "_loop", "_waiter", "at", "expired", "late")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
-        self.at = loop.time() + timeout_s
-        """On the loop's clock, in seconds."""
+    def __init__(self, bucket: "_Bucket") -> None:
         self.expired = False
         self.late = False
         """It passed unnoticed for so long that our own loop is to blame."""
-        self._loop = loop
+        self._bucket = bucket
         self._waiter: asyncio.Future[None] | None = None
-        self._handle = loop.call_at(self.at, self._expire)
 
     async def wait(self, waiter: "asyncio.Future[None]") -> bool:
         """Wait for ``waiter`` and return True, or False if the deadline came first (``waiter`` is then done too)."""
@@ -40,11 +32,59 @@ class Deadline:
         return not self.expired
 
     def close(self) -> None:
-        """Disarm the timer. Safe to call twice."""
-        self._handle.cancel()
+        """Disarm it. Safe to call twice."""
+        self._bucket.discard(self)
 
-    def _expire(self) -> None:
+    def expire(self, late: bool) -> None:
+        """End what is being waited for."""
         self.expired = True
-        self.late = self._loop.time() - self.at > LATE_S
+        self.late = late
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+class _Bucket:
+    """The deadlines of one tick, and the timer they share."""
+
+    __slots__ = ("_buckets", "_loop", "_members", "_tick", "_timer")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, buckets: "dict[int, _Bucket]", tick: int) -> None:
+        self._loop = loop
+        self._buckets = buckets
+        self._tick = tick
+        self._members: set[Deadline] = set()
+        self._timer = loop.call_at(tick * TICK_S, self._expire)
+
+    def add(self) -> Deadline:
+        deadline = Deadline(self)
+        self._members.add(deadline)
+        return deadline
+
+    def discard(self, deadline: Deadline) -> None:
+        self._members.discard(deadline)
+        if not self._members and self._buckets.get(self._tick) is self:
+            del self._buckets[self._tick]
+            self._timer.cancel()
+
+    def _expire(self) -> None:
+        self._buckets.pop(self._tick, None)
+        late = self._loop.time() - self._tick * TICK_S > LATE_S
+        members, self._members = self._members, set()
+        for deadline in members:
+            deadline.expire(late)
+
+
+class Deadlines:
+    """Arms deadlines. Checks that end within the same tick share a timer: one each would cost as much as a read."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[int, _Bucket] = {}
+
+    def start(self, timeout_s: float) -> Deadline:
+        """Return a deadline ``timeout_s`` from now, or up to one tick later; ``close`` it after use."""
+        loop = asyncio.get_running_loop()
+        tick = int((loop.time() + timeout_s) / TICK_S) + 1
+        bucket = self._buckets.get(tick)
+        if bucket is None:
+            bucket = self._buckets[tick] = _Bucket(loop, self._buckets, tick)
+        return bucket.add()

@@ -5,7 +5,6 @@ is dialled: nothing resolves a name a second time.
 """
 
 import asyncio
-import socket
 import time
 from itertools import zip_longest
 from typing import Protocol
@@ -16,7 +15,7 @@ from monitord.domain.check import Category, Verdict
 from monitord.domain.monitor import AddressFamily
 from monitord.domain.target import Target
 from monitord.probes.address_space import Address
-from monitord.probes.connect import connect
+from monitord.probes.connect import Attempt, Greeting, connect
 from monitord.probes.deadline import Deadline
 from monitord.probes.failure import Failure
 from monitord.probes.resolver import Resolver
@@ -30,9 +29,11 @@ class Policy(Protocol):
 
 
 class Dialled(msgspec.Struct):
-    """One attempt to reach a target: what was found on the way, and the connected socket if it succeeded."""
+    """One attempt to reach a target: what was found on the way, and the connection if it succeeded."""
 
-    sock: socket.socket | None = None
+    began_at: float
+    """Of ``time.monotonic``."""
+    attempt: Attempt | None = None
     failure: Failure | None = None
     ip: str | None = None
     """The address connected to, or the last one tried."""
@@ -40,8 +41,6 @@ class Dialled(msgspec.Struct):
     dns_ms: float | None = None
     """None for a literal address: nothing was looked up."""
     connect_ms: float | None = None
-    began_at: float = msgspec.field(default_factory=time.monotonic)
-    """Of ``time.monotonic``."""
 
 
 class Dialler:
@@ -51,18 +50,21 @@ class Dialler:
         self._policy = policy
         self._resolver = resolver
 
-    async def dial(self, target: Target, family: AddressFamily, deadline: Deadline) -> Dialled:
-        """Connect freshly to a target. The caller closes the socket."""
-        dialled = Dialled()
+    async def dial(self, target: Target, family: AddressFamily, deadline: Deadline, greeting: Greeting) -> Dialled:
+        """Connect freshly to a target. The caller closes the socket.
+
+        Args:
+            target: where to.
+            family: which addresses of it may be used.
+            deadline: when to give up.
+            greeting: makes what the caller will send first. It is sent right away where that is possible, and
+                ``Attempt.sent`` tells how much of it.
+        """
+        dialled = Dialled(time.monotonic())
         if target.literal is not None:
-            if family != AddressFamily.ANY and (family == AddressFamily.IPV4) != (target.literal.version == 4):
-                dialled.failure = Failure(
-                    Category.DNS_NO_ADDRESS,
-                    f"{target.host} is not an IPv{6 if family == AddressFamily.IPV6 else 4} address, which is the only "
-                    "family that this monitor may use.",
-                )
-                return dialled
             addresses: tuple[str, ...] = (target.host,)
+            if family != AddressFamily.ANY:
+                dialled.failure = _wrong_family(target, target.literal, family)
         else:
             answer = await self._resolver.resolve(target.host, family, deadline)
             dialled.dns_ms = (time.monotonic() - dialled.began_at) * 1000
@@ -70,18 +72,17 @@ class Dialler:
                 dialled.failure = answer
                 return dialled
             dialled.resolved = addresses = answer
-        dialled.failure = self._refusal(target, addresses)
         if dialled.failure is None:
-            await self._connect(dialled, addresses, target.port, deadline)
+            dialled.failure = self._refusal(target, addresses)
+        if dialled.failure is None:
+            await self._connect(dialled, addresses, target.port, deadline, greeting)
         return dialled
 
-    async def again(self, target: Target, dialled: Dialled, deadline: Deadline) -> Dialled:
+    async def again(self, target: Target, dialled: Dialled, deadline: Deadline, greeting: Greeting) -> Dialled:
         """Connect once more to the very address that a former attempt was connected to."""
         assert dialled.ip is not None
-        repeated = Dialled(
-            resolved=dialled.resolved, dns_ms=dialled.dns_ms, began_at=time.monotonic() - (dialled.dns_ms or 0) / 1000
-        )
-        await self._connect(repeated, (dialled.ip,), target.port, deadline)
+        repeated = Dialled(dialled.began_at, resolved=dialled.resolved, dns_ms=dialled.dns_ms)
+        await self._connect(repeated, (dialled.ip,), target.port, deadline, greeting)
         return repeated
 
     def _refusal(self, target: Target, addresses: tuple[str, ...]) -> Failure | None:
@@ -94,15 +95,27 @@ class Dialler:
                 return Failure(Category.POLICY_BLOCKED, f"{which} was not dialled: {reason}.", Verdict.BLOCKED)
         return None
 
-    async def _connect(self, dialled: Dialled, addresses: tuple[str, ...], port: int, deadline: Deadline) -> None:
-        began = time.monotonic()
+    async def _connect(
+        self, dialled: Dialled, addresses: tuple[str, ...], port: int, deadline: Deadline, greeting: Greeting
+    ) -> None:
+        began_at = time.monotonic()
         ordered = addresses if len(addresses) == 1 else _interleaved(addresses)
-        result, dialled.ip = await connect(asyncio.get_running_loop(), ordered, port, deadline)
-        dialled.connect_ms = (time.monotonic() - began) * 1000
+        result, dialled.ip = await connect(asyncio.get_running_loop(), ordered, port, deadline, greeting)
         if isinstance(result, Failure):
             dialled.failure = result
+            dialled.connect_ms = (time.monotonic() - began_at) * 1000
         else:
-            dialled.sock = result
+            dialled.attempt = result
+            dialled.connect_ms = ((result.connected_at or began_at) - began_at) * 1000
+
+
+def _wrong_family(target: Target, literal: Address, family: AddressFamily) -> Failure | None:
+    version = 6 if family == AddressFamily.IPV6 else 4
+    if literal.version == version:
+        return None
+    return Failure(
+        Category.DNS_NO_ADDRESS, f"{target.host} is not an IPv{version} address, the only kind this monitor may use."
+    )
 
 
 def _interleaved(addresses: tuple[str, ...]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from monitord.domain.check import Category, Observation, Verdict
 from monitord.domain.monitor import HttpCheck
 from monitord.domain.target import InvalidTargetError, Target, resolve_redirect
 from monitord.probes.certificates import CertificateFacts
-from monitord.probes.deadline import Deadline
+from monitord.probes.deadline import Deadline, Deadlines
 from monitord.probes.dial import Dialler
 from monitord.probes.failure import Failure
 from monitord.probes.http_exchange import Exchange
@@ -18,6 +18,7 @@ from monitord.probes.http_request import Plan, redirected_method
 from monitord.probes.http_response import Response
 from monitord.probes.http_run import Hop, Run
 from monitord.probes.http_verdict import conclude
+from monitord.probes.readiness import Readiness, readiness_for
 from monitord.probes.text import shown
 from monitord.probes.tls import Session
 
@@ -51,6 +52,8 @@ class HttpProber:
         self._max_body_bytes = max_body_bytes
         self._user_agent = f"monitord/{__version__} (+{operator_url})"
         self._certificates = CertificateFacts()
+        self._deadlines = Deadlines()
+        self._readiness: tuple[asyncio.AbstractEventLoop, Readiness] | None = None
         # By identity: hashing a check costs more than building its request. A plan dies with its check.
         self._plans: dict[int, Plan] = {}
 
@@ -71,7 +74,7 @@ class HttpProber:
                 message=f"This check cannot be run as it is stored: {shown(str(error))}.",
             )
         run = Run(check, plan.keyword, time.monotonic())
-        deadline = Deadline(asyncio.get_running_loop(), timeout_s)
+        deadline = self._deadlines.start(timeout_s)
         try:
             failure = await self._follow(check, plan, run, deadline)
         finally:
@@ -89,14 +92,14 @@ class HttpProber:
 
     async def _follow(self, check: HttpCheck, plan: Plan, run: Run, deadline: Deadline) -> Failure | None:
         request, original = plan.request, True
-        seen = {(request.method, request.target.url)} if check.follow_redirects else set()
         while True:
             hop = Hop(request)
             run.hops.append(hop)
             failure = await self._ask(check, plan, hop, deadline)
-            if failure is not None or not check.follow_redirects or hop.response is None or not hop.response.redirects:
+            response = hop.response
+            if failure is not None or response is None or not check.follow_redirects or not response.redirects:
                 return failure
-            location = hop.response.field(b"location")[0]
+            location = response.field(b"location")[0]
             try:
                 target = resolve_redirect(request.target, _text(location))
             except InvalidTargetError as error:
@@ -104,10 +107,10 @@ class HttpProber:
                     Category.HTTP_REDIRECT_INVALID,
                     f"{request.target.authority} redirects to {shown(location)!r}, which cannot be followed: {error}.",
                 )
-            method = redirected_method(hop.response.status or 0, request.method)
+            method = redirected_method(response.status or 0, request.method)
             original = original and target.origin == plan.request.target.origin
             request = plan.build(target, method, original=original, body=method == check.method)
-            if (method, target.url) in seen:
+            if any(former.request.target == target and former.request.method == method for former in run.hops):
                 return Failure(
                     Category.HTTP_REDIRECT_LOOP, f"The redirects run in a circle: {shown(target.url)} comes up again."
                 )
@@ -115,47 +118,46 @@ class HttpProber:
                 return Failure(
                     Category.HTTP_REDIRECT_LOOP, f"There are more than {check.max_redirects} redirects in a row."
                 )
-            seen.add((method, target.url))
 
     async def _ask(self, check: HttpCheck, plan: Plan, hop: Hop, deadline: Deadline) -> Failure | None:
         """Send one request and read its response."""
         target = hop.request.target
-        hop.dialled = await self._dialler.dial(target, check.address_family, deadline)
-        if hop.dialled.failure is not None:
-            return hop.dialled.failure
         session = self._tls.session(target, verify=check.verify_tls) if target.scheme == "https" else None
-        failure = await self._exchange(check, plan, hop, session, deadline)
-        if failure is None or session is None or session.judge or deadline.expired or not _worth_judging(hop):
+        exchange = self._exchange(check, plan, hop, session)
+        hop.dialled = await self._dialler.dial(target, check.address_family, deadline, exchange.opening)
+        if hop.dialled.attempt is None:
+            return hop.dialled.failure
+        failure = await exchange.run(hop.dialled.attempt, self._watcher(), deadline)
+        if failure is None or session is None or session.judge or deadline.expired or not _worth_judging(hop, exchange):
             return failure
         # rustls would not, or could not say why: OpenSSL's word counts.
         self._tls.remember_judge(target)
         hop.retried = failure
-        hop.dialled = await self._dialler.again(target, hop.dialled, deadline)
-        if hop.dialled.failure is not None:
+        exchange = self._exchange(check, plan, hop, self._tls.session(target, verify=check.verify_tls, judge=True))
+        hop.dialled = await self._dialler.again(target, hop.dialled, deadline, exchange.opening)
+        if hop.dialled.attempt is None:
             return hop.dialled.failure
-        judge = self._tls.session(target, verify=check.verify_tls, judge=True)
-        return await self._exchange(check, plan, hop, judge, deadline)
+        return await exchange.run(hop.dialled.attempt, self._watcher(), deadline)
 
-    async def _exchange(
-        self, check: HttpCheck, plan: Plan, hop: Hop, session: Session | None, deadline: Deadline
-    ) -> Failure | None:
-        assert hop.dialled is not None
-        assert hop.dialled.sock is not None
-        response = hop.response = Response(
+    def _exchange(self, check: HttpCheck, plan: Plan, hop: Hop, session: Session | None) -> Exchange:
+        response = Response(
             head_request=hop.request.method == "HEAD",
             max_body_bytes=self._max_body_bytes,
             keyword=plan.keyword,
             stop_at_redirect=check.follow_redirects,
         )
-        exchange = hop.exchange = Exchange(
-            asyncio.get_running_loop(), hop.dialled.sock, hop.request.target, hop.request.wire, response, session
-        )
-        return await exchange.run(deadline)
+        exchange = hop.exchange = Exchange(hop.request.target, hop.request.wire, response, session)
+        return exchange
+
+    def _watcher(self) -> Readiness:
+        loop = asyncio.get_running_loop()
+        if self._readiness is None or self._readiness[0] is not loop:
+            self._readiness = (loop, readiness_for(loop))
+        return self._readiness[1]
 
 
-def _worth_judging(hop: Hop) -> bool:
-    exchange = hop.exchange
-    if exchange is None or exchange.first_byte_at is not None:
+def _worth_judging(hop: Hop, exchange: Exchange) -> bool:
+    if exchange.first_byte_at is not None:
         return False
     # After the handshake the request is out: only one without effects is sent again.
     return exchange.in_handshake or hop.request.method in _SAFE

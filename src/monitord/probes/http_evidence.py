@@ -62,7 +62,7 @@ def _steps_of_hop(run: Run, hop: Hop, certificates: tuple[Certificate, ...]) -> 
         where = endpoint(dialled.ip, target.port)
         text = f"Connected to {where}." if dialled.failure is None else f"Could not connect to {where}."
         yield Step(at(dialled.began_at + ((dialled.dns_ms or 0) + dialled.connect_ms) / 1000), "connect", text)
-    if exchange is not None:
+    if exchange is not None and exchange.started_at:
         for moment, phase, text in _exchange_steps(hop, exchange, certificates):
             yield Step(at(moment), phase, text)
 
@@ -71,7 +71,7 @@ def _exchange_steps(
     hop: Hop, exchange: Exchange, certificates: tuple[Certificate, ...]
 ) -> Iterator[tuple[float, str, str]]:
     request, response = hop.request, exchange.response
-    ended_at = exchange.ended_at or exchange.started_at
+    ended_at = exchange.ended_at
     if hop.retried is not None:
         yield exchange.started_at, "tls", f"The first attempt failed ({hop.retried.message}) and was repeated."
     if exchange.session is not None:

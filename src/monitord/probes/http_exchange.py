@@ -14,14 +14,16 @@ import time
 from monitord.domain.check import Category
 from monitord.domain.target import Target
 from monitord.probes import tls_failure
-from monitord.probes.connect import connect_failure
+from monitord.probes.connect import Attempt, connect_failure
 from monitord.probes.deadline import Deadline
 from monitord.probes.failure import Failure, ours
 from monitord.probes.http_response import Response, State
+from monitord.probes.readiness import Readiness
 from monitord.probes.tls import Session
 
 _FIRST_READ = 4096
 _READ = 64 * 1024
+_ONE_SEGMENT = 1200
 _MAX_HANDSHAKE_BYTES = 256 * 1024
 _RESET = (errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED)
 
@@ -29,37 +31,7 @@ _RESET = (errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED)
 class Exchange:
     """Sends a request and reads the response, over TLS if given a session. Times are of ``time.monotonic``."""
 
-    __slots__ = (
-        "_done",
-        "_fd",
-        "_loop",
-        "_out",
-        "_request",
-        "_requested",
-        "_sock",
-        "_target",
-        "_writing",
-        "ended_at",
-        "failure",
-        "first_byte_at",
-        "in_handshake",
-        "received",
-        "response",
-        "secured_at",
-        "sent_at",
-        "session",
-        "started_at",
-    )
-
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        sock: socket.socket,
-        target: Target,
-        request: bytes,
-        response: Response,
-        session: Session | None,
-    ) -> None:
+    def __init__(self, target: Target, request: bytes, response: Response, session: Session | None) -> None:
         self.failure: Failure | None = None
         self.response = response
         self.session = session
@@ -70,43 +42,58 @@ class Exchange:
         self.secured_at: float | None = None
         self.sent_at: float | None = None
         self.first_byte_at: float | None = None
-        self.ended_at: float | None = None
-        self._loop = loop
-        self._sock = sock
-        self._fd = sock.fileno()
+        self.ended_at = 0.0
         self._target = target
         self._request = request
         self._requested = False
+        self._opening = b""
         self._out = b""
         self._writing = False
-        self._done: asyncio.Future[None] = loop.create_future()
 
-    async def run(self, deadline: Deadline) -> Failure | None:
-        """Do it, close the socket in any case, and return what went wrong, if anything."""
-        self.started_at = time.monotonic()
+    def opening(self) -> bytes:
+        """Return the first bytes to be sent: the request, or the ClientHello. To be called once, when connecting."""
+        if self.session is None:
+            self._requested = True
+            self._opening = self._request
+        else:
+            self._opening = self.session.outgoing()
+        return self._opening
+
+    async def run(self, attempt: Attempt, readiness: Readiness, deadline: Deadline) -> Failure | None:
+        """Do it on a connection, close that in any case, and return what went wrong, if anything."""
+        loop = self._loop = asyncio.get_running_loop()
+        self._sock = attempt.sock
+        self._fd = fd = attempt.sock.fileno()
+        self._done: asyncio.Future[None] = loop.create_future()
+        self.started_at = attempt.connected_at or 0.0
         try:
-            if self.session is None:
-                self._send_request()
-            else:
-                self._send(self.session.outgoing())
-            self._loop.add_reader(self._fd, self._readable)
-            if not await deadline.wait(self._done) and self.failure is None and self.ended_at is None:
-                self.failure = self._timeout(deadline)
+            self._send_opening(attempt.sent)
+            readiness.watch(fd, self._readable)
+            if not await deadline.wait(self._done) and not self.ended_at:
+                self._finish(self._timeout(deadline))
         finally:
-            self._close()
-        if self.ended_at is None:
-            self.ended_at = time.monotonic()
+            readiness.forget(fd)
+            if self._writing:
+                loop.remove_writer(fd)
+            self._sock.close()
         return self.failure
 
     # Writing
 
-    def _send_request(self) -> None:
+    def _send_opening(self, already: int) -> None:
+        opening = self._opening or self.opening()
+        if len(opening) > _ONE_SEGMENT:
+            # With Nagle's algorithm the last piece of a long request would wait for the acknowledgement of the others.
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if already < len(opening):
+            self._send(opening[already:] if already else opening)
+        elif self._requested:
+            self.sent_at = self.started_at
+
+    def _send_request(self, session: Session) -> None:
         self._requested = True
-        if self.session is None:
-            self._send(self._request)
-        else:
-            self.session.send(self._request)
-            self._send(self.session.outgoing())
+        session.send(self._request)
+        self._send(session.outgoing())
 
     def _send(self, data: bytes) -> None:
         if self._writing:
@@ -135,24 +122,25 @@ class Exchange:
     # Reading
 
     def _readable(self) -> None:
-        if self._done.done():
+        if self.ended_at:
             return
         try:
             data = self._sock.recv(_READ if self.received else _FIRST_READ)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError as error:
-            self._finish(self._broken(error))
-            return
-        try:
             if not data:
                 self._finish(self._ended())
             elif self.session is None:
                 self._take(data)
             else:
                 self._take_tls(data, self.session)
+        except (BlockingIOError, InterruptedError):
+            return
         except ssl.SSLError as error:
             self._finish(self._tls_failure(error))
+        except OSError as error:
+            self._finish(self._broken(error))
+        except Exception as error:  # nobody awaits a callback: whoever awaits the exchange gets it
+            if not self._done.done():
+                self._done.set_exception(error)
 
     def _take(self, data: bytes) -> None:
         if self.first_byte_at is None:
@@ -182,12 +170,12 @@ class Exchange:
             self.in_handshake = False
             self.received = 0
             self.secured_at = time.monotonic()
-            self._send_request()
+            self._send_request(session)
         else:
             self._send(session.outgoing())
         if plain:
             self._take(plain)
-        if session.closed and not self._done.done():
+        if session.closed and not self.ended_at:
             self._finish(self._ended())
 
     # The end
@@ -242,9 +230,3 @@ class Exchange:
             Category.TIMEOUT_TOTAL,
             f"The answer of {where} began but did not reach the end of {self.response.state.value} within the timeout.",
         )
-
-    def _close(self) -> None:
-        self._loop.remove_reader(self._fd)
-        if self._writing:
-            self._loop.remove_writer(self._fd)
-        self._sock.close()

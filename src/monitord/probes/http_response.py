@@ -6,6 +6,7 @@ and folded header lines, spaces before the colon). Every part has a bound, and t
 
 import re
 from enum import Enum
+from functools import lru_cache
 
 from monitord.domain.check import Category
 from monitord.probes.failure import Failure
@@ -23,6 +24,8 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] ([1-9][0-9]{2})(?: [^\r\n\0]*+)?\r?\n")
 _FIELDS = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++[ \t]*+:[^\r\n\0]*+\r?\n(?:[ \t][^\r\n\0]*+\r?\n)*+)*+")
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*+(?:;[^\r\n]*+)?\r?\n")
+_FOLD = re.compile(rb"\r?\n[ \t]+")
+_PLAIN_LENGTH = re.compile(rb"\ncontent-length:[ \t]*+([0-9]{1,18})[ \t]*+\r?\n")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _PREFIX = b"HTTP/1."
 
@@ -137,10 +140,7 @@ class Response:
 
     def field(self, name: bytes) -> list[bytes]:
         """Return the values of a header field, by its lower-case name, each without the space around it."""
-        if b"\n" + name not in self.head.lower():
-            return []
-        pattern = rb"(?i)\n" + re.escape(name) + rb"[ \t]*:([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)"
-        return [re.sub(rb"\r?\n[ \t]+", b" ", value).strip(b" \t") for value in re.findall(pattern, self.head)]
+        return [_FOLD.sub(b" ", value).strip(b" \t") for value in _field_pattern(name).findall(self.head)]
 
     # The head
 
@@ -225,6 +225,9 @@ class Response:
         if b"\ncontent-length" not in lower:
             self.state = State.UNTIL_CLOSE
             return None
+        plain = _PLAIN_LENGTH.findall(lower)
+        if len(plain) == 1 and lower.count(b"\ncontent-length") == 1:
+            return self._set_length(int(plain[0]))
         values = {value.strip() for each in self.field(b"content-length") for value in each.split(b",")}
         if len(values) != 1 or not _LENGTH.fullmatch(value := values.pop()):
             found = self.field(b"content-length")
@@ -232,9 +235,11 @@ class Response:
                 Category.HTTP_PROTOCOL,
                 f"The answer's Content-Length is {shown(b', '.join(found)[:64])!r}; one number was expected.",
             )
-        self.length = self._remaining = int(value)
-        self.state = State.LENGTH if self.length else State.DONE
-        return None
+        return self._set_length(int(value))
+
+    def _set_length(self, length: int) -> None:
+        self.length = self._remaining = length
+        self.state = State.LENGTH if length else State.DONE
 
     def _set_encoding(self) -> None:
         coding = b",".join(self.field(b"content-encoding")).lower().strip()
@@ -333,6 +338,11 @@ class Response:
     def _decode_failure(self) -> Failure:
         coding = shown(b",".join(self.field(b"content-encoding"))[:64])
         return Failure(Category.BODY_DECODE, f"The body is not what its Content-Encoding, {coding}, says.")
+
+
+@lru_cache(maxsize=64)
+def _field_pattern(name: bytes) -> re.Pattern[bytes]:
+    return re.compile(rb"(?i)\n" + re.escape(name) + rb"[ \t]*:([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)")
 
 
 def _head_end(buffer: bytes, start: int) -> int:

@@ -11,15 +11,19 @@ from monitord.probes.http_response import Response
 class Hop:
     """One request of a check: the first, or one that a redirect led to."""
 
-    __slots__ = ("dialled", "exchange", "request", "response", "retried")
+    __slots__ = ("dialled", "exchange", "request", "retried")
 
     def __init__(self, request: Request) -> None:
         self.request = request
         self.dialled: Dialled | None = None
         self.exchange: Exchange | None = None
-        self.response: Response | None = None
         self.retried: Failure | None = None
         """What the fast TLS engine failed with before the judge was asked."""
+
+    @property
+    def response(self) -> Response | None:
+        """The response, as far as it came."""
+        return self.exchange.response if self.exchange is not None else None
 
 
 class Run:

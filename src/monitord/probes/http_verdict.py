@@ -110,7 +110,7 @@ def _phases(run: Run) -> tuple[Phases, float]:
         if dialled is not None:
             dns = _sum(dns, dialled.dns_ms)
             connect = _sum(connect, dialled.connect_ms)
-        if exchange is None or exchange.ended_at is None:
+        if exchange is None or not exchange.started_at:
             continue
         ended = exchange.ended_at
         began = exchange.started_at
@@ -140,7 +140,7 @@ def _dns_ok(dialled: Dialled | None) -> bool | None:
 
 
 def _ssl_ok(hop: Hop) -> bool | None:
-    if hop.exchange is None or hop.exchange.session is None:
+    if hop.exchange is None or hop.exchange.session is None or not hop.exchange.started_at:
         return None
     failed = hop.exchange.failure
     return hop.exchange.session.established and (failed is None or not failed.category.startswith("tls."))

@@ -1,0 +1,154 @@
+"""Local servers that behave, and many that do not, on the wire."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+Script = Callable[["Peer"], Awaitable[None]]
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+
+
+class Peer:
+    """One connection, from the server's side."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def request(self) -> bytes:
+        """Read one request with its body, if it has a Content-Length."""
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        length = 0
+        for line in head.lower().split(b"\r\n"):
+            if line.startswith(b"content-length:"):
+                length = int(line.split(b":")[1])
+        return head + await self.reader.readexactly(length)
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    def reset(self) -> None:
+        """Close with a RST."""
+        sock = self.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
+
+    async def silence(self) -> None:
+        """Say nothing until the other side goes away."""
+        with contextlib.suppress(OSError):
+            while await self.reader.read(65536):
+                pass
+
+
+class Server:
+    """A listening server; knows where it is and what it was asked."""
+
+    def __init__(self, port: int, host: str) -> None:
+        self.host = host
+        self.port = port
+        self.requests: list[bytes] = []
+        self.connections = 0
+
+    def url(self, path: str = "/", scheme: str = "http", host: str = "") -> str:
+        return f"{scheme}://{host or self.host}:{self.port}{path}"
+
+
+@contextlib.asynccontextmanager
+async def serve(
+    script: Script, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[Server]:
+    """Run ``script`` for each connection to a port of its own, and close the connection after it."""
+    tasks: set[asyncio.Task[None]] = set()
+    server: Server
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server.connections += 1
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            await script(Peer(reader, writer))
+        except (OSError, asyncio.IncompleteReadError, ssl.SSLError):
+            pass
+        finally:
+            tasks.discard(task)
+            writer.close()
+            with contextlib.suppress(OSError, ssl.SSLError):
+                await writer.wait_closed()
+
+    listener = await asyncio.start_server(connected, host, port, ssl=tls)
+    server = Server(listener.sockets[0].getsockname()[1], host)
+    try:
+        yield server
+    finally:
+        listener.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def answering(*parts: bytes, then: str = "close") -> Script:
+    """Read a request, send parts, then ``close``, ``reset`` or stay in ``silence``."""
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        for part in parts:
+            await peer.send(part)
+        if then == "reset":
+            peer.reset()
+        elif then == "silence":
+            await peer.silence()
+
+    return script
+
+
+def dripping(first: bytes, drip: bytes, every_s: float = 0.05) -> Script:
+    """Send ``first`` and then ``drip`` again and again, slowly."""
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(first)
+        while True:
+            await peer.send(drip)
+            await asyncio.sleep(every_s)
+
+    return script
+
+
+def flooding(first: bytes, flood: bytes) -> Script:
+    """Send ``first`` and then ``flood`` again and again, as fast as it is taken."""
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(first)
+        while True:
+            await peer.send(flood)
+
+    return script
+
+
+def unused_port() -> int:
+    """Return a port of the loopback interface on which nothing listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def black_hole() -> Iterator[int]:
+    """Yield a port whose backlog is full: connections to it are neither accepted nor refused."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
