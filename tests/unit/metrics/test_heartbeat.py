@@ -5,8 +5,6 @@ from contextlib import suppress
 from structlog.testing import capture_logs
 
 from monitord.metrics.heartbeat import LIMIT_S, PERIOD_S, Heartbeat
-from monitord.metrics.loop_lag import PERIOD_S as LAG_PERIOD_S
-from monitord.metrics.loop_lag import sample_loop_lag
 
 URL = "https://hc.example.org/ping/hunter2"
 
@@ -74,10 +72,3 @@ async def test_a_server_that_never_answers_delays_no_later_beat():
         await run_for(2 * PERIOD_S + 1, Heartbeat(URL, hangs, always))
     assert started == [0, PERIOD_S, 2 * PERIOD_S]
     assert [line["problem"] for line in logs] == [f"no answer within {LIMIT_S:g} s"]
-
-
-async def test_loop_lag_is_none_on_a_loop_that_is_never_late():
-    seen: list[float] = []
-    with suppress(TimeoutError):
-        await asyncio.wait_for(sample_loop_lag(seen.append), 4 * LAG_PERIOD_S + 0.1)
-    assert seen == [0.0] * 4
