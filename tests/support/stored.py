@@ -1,13 +1,16 @@
 """What tests put into the database by hand, and stand-ins for what storage is given."""
 
+import time
+
 from monitord.domain.check import Trigger, Verdict
 from monitord.domain.health import Status
-from monitord.domain.instant import SECOND, Instant, to_datetime
+from monitord.domain.instant import DAY, HOUR, Instant, to_datetime
 from monitord.domain.monitor import Header, HttpCheck, MonitorSpec
 from monitord.storage.database import Database
 from monitord.storage.rows import LOG_COLUMNS
 
-NOON: Instant = 1_800_000_000 * SECOND
+NOON: Instant = time.time_ns() // 1000 // DAY * DAY + 12 * HOUR
+"""Of today, since the partitions of the days around it are there."""
 
 
 class Clock:
