@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -22,8 +22,9 @@ class Probe(Protocol):
         """Return what was seen within ``timeout_s``; nothing that a target does is an exception."""
 
 
-SLACK_S = 0.5
-"""How long after its own deadline a probe is given up; then the fault is ours (I9)."""
+SLACK_S = 0.25
+SWEEP_S = 0.25
+"""A probe is given up between SLACK_S and SLACK_S + SWEEP_S after its own deadline; then the fault is ours (I9)."""
 
 STALL_S = 0.25
 """From this much stall of the loop on, a timeout seen in it may be our own."""
@@ -44,7 +45,19 @@ _TIMED = frozenset(
 class Flight:
     """A check under way."""
 
-    __slots__ = ("answers", "asked", "began", "host", "late_s", "monitor", "scheduled_at", "started_at", "trigger")
+    __slots__ = (
+        "answers",
+        "asked",
+        "began",
+        "given_up",
+        "host",
+        "late_s",
+        "monitor",
+        "scheduled_at",
+        "started_at",
+        "task",
+        "trigger",
+    )
 
     def __init__(
         self, monitor: Monitor, host: str, trigger: Trigger, scheduled_at: Instant, asked: float, late_s: float = 0.0
@@ -61,7 +74,11 @@ class Flight:
         """When the gate let it through, on the monotonic clock; None while it waits there."""
         self.started_at: Instant = 0
         """The same on the wall clock."""
-        self.answers: list[asyncio.Future[LogEntry]] = []
+        self.task: asyncio.Task[None] | None = None
+        """Who makes it, and is cancelled when the probe does not end by itself."""
+        self.given_up = False
+        """Whether that happened."""
+        self.answers: Sequence[asyncio.Future[LogEntry]] = ()
         """Who asked for it (CheckNow)."""
 
     def result(self, duration_s: float, observation: Observation) -> CheckResult:
@@ -87,42 +104,60 @@ class Checker:
         self._probe = probe
         self._clock = clock
         self._stalled_since = stalled_since
+        self._flights: set[Flight] = set()
+        self._sweeping = False
 
     async def check(self, flight: Flight) -> CheckResult:
-        """Make one check. Raises only what a bug in the probe raises."""
-        gate, clock, host = self.gate, self._clock, flight.host
+        """Make one check, in the flight's own task. Raises only what a bug in the probe raises."""
+        gate, clock, host, spec = self.gate, self._clock, flight.host, flight.monitor.spec
         if not gate.try_enter(host):
             await gate.enter(host)
         try:
             # The latency clock starts inside the gate: a wait there is our lateness, not the target's.
             flight.started_at = clock.now()
             flight.began = began = clock.monotonic()
-            observation = await self._observe(flight.monitor)
+            self._flights.add(flight)
+            if not self._sweeping:
+                self._sweep_later(began)
+            observation = await self._probe(spec.check, spec.timeout_ms * 0.001)
             duration_s = clock.monotonic() - began
+        except asyncio.CancelledError:
+            if not flight.given_up or flight.task is None or flight.task.cancelling() > 1:
+                raise  # not by us, or not by us alone
+            duration_s = clock.monotonic() - began
+            observation = internal_error(f"the probe did not end {SLACK_S} s after its timeout of {spec.timeout_ms} ms")
         finally:
+            self._flights.discard(flight)
             gate.leave(host)
+            if flight.given_up and flight.task is not None:
+                flight.task.uncancel()
         if observation.category in _TIMED:
-            overrun_s = duration_s - flight.monitor.spec.timeout_ms * 0.001
+            overrun_s = duration_s - spec.timeout_ms * 0.001
             observation = _acquit(observation, max(self._stalled_since(began), overrun_s))
         return flight.result(duration_s, observation)
 
-    async def _observe(self, monitor: Monitor) -> Observation:
-        spec = monitor.spec
-        timeout_s = spec.timeout_ms * 0.001
-        task = asyncio.current_task()
-        assert task is not None
-        deadline = _Deadline(task)
-        timer = asyncio.get_running_loop().call_later(timeout_s + SLACK_S, deadline.expire)
-        try:
-            return await self._probe(spec.check, timeout_s)
-        except asyncio.CancelledError:
-            if not deadline.expired or task.cancelling() > 1:
-                raise
-            return internal_error(f"the probe did not end within {timeout_s + SLACK_S:g} s")
-        finally:
-            timer.cancel()
-            if deadline.expired:
-                task.uncancel()
+    def _sweep(self, expected: float) -> None:
+        """Give up the probes that are past their deadline.
+
+        One timer for all: a timer for each check would cost more than the rest of this class, and is needed for
+        none of them unless the probe has a bug. There are no more to look at than the gate lets in.
+        """
+        mono = self._clock.monotonic()
+        self._sweeping = False
+        if self._flights:
+            self._sweep_later(mono)
+        if mono - expected > STALL_S / 2:
+            return  # our loop stood still: the probes have their turn first
+        for flight in self._flights:
+            assert flight.began is not None
+            assert flight.task is not None
+            if not flight.given_up and mono - flight.began >= flight.monitor.spec.timeout_ms * 0.001 + SLACK_S:
+                flight.given_up = True
+                flight.task.cancel()
+
+    def _sweep_later(self, mono: float) -> None:
+        self._sweeping = True
+        asyncio.get_running_loop().call_later(SWEEP_S, self._sweep, mono + SWEEP_S)
 
 
 def _acquit(observation: Observation, stall_s: float) -> Observation:
@@ -139,20 +174,6 @@ def _acquit(observation: Observation, stall_s: float) -> Observation:
         category=Category.ENGINE_OVERLOAD,
         message=f"monitord itself stood still for {stall_s:.1f} s during this check, which then saw: {seen}",
     )
-
-
-class _Deadline:
-    """What ``asyncio.timeout`` does, at a third of its cost: this stands in the way of every check."""
-
-    __slots__ = ("_task", "expired")
-
-    def __init__(self, task: "asyncio.Task[object]") -> None:
-        self._task = task
-        self.expired = False
-
-    def expire(self) -> None:
-        self.expired = True
-        self._task.cancel()
 
 
 def internal_error(message: str) -> Observation:

@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import TypeVar
 
 import structlog
@@ -14,15 +15,17 @@ from monitord.domain.errors import FailedPreconditionError, UnavailableError
 from monitord.domain.health import Health, Status
 from monitord.domain.log import LogEntry
 from monitord.domain.monitor import Assignment, Monitor
-from monitord.engine.actor import Actor, Meter, Recorder, Tools
+from monitord.engine.actor import Actor
 from monitord.engine.checker import Checker
 from monitord.engine.clock import Clock
+from monitord.engine.tools import Meter, Recorder, Tools
 
 log = structlog.get_logger(__name__)
 
 _T = TypeVar("_T")
 
 BACKOFF_MAX_S = 60.0
+_COUNT_EVERY_S = 5.0
 _BATCH = 500
 """How many actors are touched in one turn of the loop: a few milliseconds of work."""
 
@@ -62,9 +65,13 @@ class Supervisor:
         )
         self._group: asyncio.TaskGroup | None = None
         self._actors: dict[int, Actor] = {}
+        self._versions: dict[int, int] = {}
+        """Of the monitors that are checked on schedule, or will be once a stop is over."""
         self._successors: dict[int, Assignment] = {}
         self._endings: dict[int, list[asyncio.Future[None]]] = {}
         self._answering: set[asyncio.Task[LogEntry]] = set()
+        self._overdue = 0
+        self._statuses: Mapping[Status, int] = {}
 
     # Life
 
@@ -78,7 +85,9 @@ class Supervisor:
                         for actor in batch:
                             self._start(actor)
                         await asyncio.sleep(0)
-                    await self._loop.create_future()
+                    while True:
+                        await self._count()
+                        await asyncio.sleep(_COUNT_EVERY_S)
                 finally:
                     self._tools.closed = True
         finally:
@@ -102,22 +111,21 @@ class Supervisor:
     def adopt(self, assignment: Assignment) -> None:
         """Check a monitor as assigned from now on. A version that is not newer than the one known is ignored."""
         monitor = assignment.monitor
-        if self._tools.closed or assignment.monitor.version <= self.version_of(monitor.id):
+        if self._tools.closed or monitor.version <= self.version_of(monitor.id):
             return
+        self._versions[monitor.id] = monitor.version
         actor = self._actors.get(monitor.id)
         if actor is not None and actor.stopping:
             self._successors[monitor.id] = assignment  # so that the two never check at the same time
-            return
-        self._recorder.adopt(assignment)
-        if actor is None:
-            actor = self._add(monitor)
-        actor.tell_assignment(assignment)
+        else:
+            self._assign(assignment)
 
     def release(self, monitor_id: int) -> "asyncio.Future[None] | None":
         """Stop checking a monitor: no check of it begins from now on (I13). Return when it is gone as a future.
 
         A check under way has the grace time to end. None: there is nothing to stop.
         """
+        self._versions.pop(monitor_id, None)
         self._successors.pop(monitor_id, None)
         actor = self._actors.get(monitor_id)
         if actor is None:
@@ -131,18 +139,13 @@ class Supervisor:
         if ending is not None:
             await ending
 
-    def running(self) -> dict[int, int]:
-        """Return the version of each monitor that is checked on schedule."""
-        versions = {id_: actor.version for id_, actor in self._actors.items() if actor.version and not actor.stopping}
-        versions.update((id_, assignment.monitor.version) for id_, assignment in self._successors.items())
-        return versions
+    def running(self) -> Mapping[int, int]:
+        """Return the version of each monitor that is checked on schedule, as a live view."""
+        return MappingProxyType(self._versions)
 
     def version_of(self, monitor_id: int) -> int:
         """Return the newest version of a monitor that this acts on; 0: it is not checked on schedule."""
-        if successor := self._successors.get(monitor_id):
-            return successor.monitor.version
-        actor = self._actors.get(monitor_id)
-        return actor.version if actor is not None and not actor.stopping else 0
+        return self._versions.get(monitor_id, 0)
 
     # What others ask for
 
@@ -181,13 +184,24 @@ class Supervisor:
             await asyncio.sleep(0)
 
     def overdue(self) -> int:
-        """Return how many monitors have a slot that waits for longer than its timeout, and more than a second."""
-        now = self._clock.now()
-        return sum(actor.overdue(now) for actor in self._actors.values())
+        """Return how many monitors had a slot waiting for longer than its timeout and a second, at the last count."""
+        return self._overdue
 
     def statuses(self) -> Mapping[Status, int]:
-        """Return how many of the monitors that run have each status, as last committed."""
-        return Counter(actor.status for actor in self._actors.values() if actor.version)
+        """Return how many of the monitors that run had each status, as committed, at the last count."""
+        return self._statuses
+
+    async def _count(self) -> None:
+        """Count, a few milliseconds at a time: 100,000 actors would hold up the loop for 100 ms."""
+        overdue, statuses = 0, Counter[Status]()
+        for batch in _batches(list(self._actors.values())):
+            now = self._clock.now()
+            for actor in batch:
+                if actor.version:
+                    overdue += actor.overdue(now)
+                    statuses[actor.status] += 1
+            await asyncio.sleep(0)
+        self._overdue, self._statuses = overdue, statuses
 
     @property
     def in_flight(self) -> int:
@@ -201,6 +215,11 @@ class Supervisor:
 
     # Within
 
+    def _assign(self, assignment: Assignment) -> None:
+        self._recorder.adopt(assignment)
+        actor = self._actors.get(assignment.monitor.id) or self._add(assignment.monitor)
+        actor.tell_assignment(assignment)
+
     def _add(self, monitor: Monitor) -> Actor:
         actor = self._actors[monitor.id] = Actor(self._tools, monitor)
         if self._group is not None:
@@ -209,7 +228,7 @@ class Supervisor:
 
     def _start(self, actor: Actor) -> None:
         if actor.task is None and self._group is not None:
-            actor.task = self._group.create_task(self._guard(actor), name=f"monitor {actor.monitor.id}")
+            actor.task = self._group.create_task(self._guard(actor), name=f"monitor {actor.monitor_id}")
 
     async def _guard(self, actor: Actor) -> None:
         try:
@@ -220,21 +239,21 @@ class Supervisor:
                 except Exception as error:  # the one guard of an actor's task: its bugs are its own (I11)
                     actor.crashed(type(error).__name__)
                     self._meter.restarted()
-                    log.exception("actor_crashed", monitor_id=actor.monitor.id)
+                    log.exception("actor_crashed", monitor_id=actor.monitor_id)
                     if actor.stopping:
                         return
         finally:
             self._ended(actor)
 
     def _ended(self, actor: Actor) -> None:
-        monitor_id = actor.monitor.id
+        monitor_id = actor.monitor_id
         actor.abandon()
         del self._actors[monitor_id]
         closed = self._tools.closed
         if actor.stopping and actor.version and not closed:
             self._recorder.forget(monitor_id)
         if (successor := self._successors.pop(monitor_id, None)) and not closed:
-            self.adopt(successor)
+            self._assign(successor)
         for ending in self._endings.pop(monitor_id, ()):
             if not ending.done():
                 ending.set_result(None)
