@@ -22,8 +22,8 @@ class Change(Protocol):
         ...
 
     @property
-    def transition(self) -> Transition | None:
-        """The change of status, if there was one."""
+    def transitions(self) -> Sequence[Transition]:
+        """The changes of status in order; mostly none or one."""
         ...
 
 

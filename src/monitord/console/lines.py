@@ -8,10 +8,11 @@ from typing import TextIO
 
 import structlog
 
-from monitord.console.feed import Change, Commit
+from monitord.console.feed import Commit
 from monitord.console.glyphs import COLOURS, STATUS_COLOURS, glyphs_for, printable
 from monitord.console.offload import Offload
 from monitord.domain.check import Verdict
+from monitord.domain.health import Transition
 from monitord.domain.instant import Instant, to_datetime
 from monitord.domain.log import LogEntry
 from monitord.domain.monitor import Assignment
@@ -37,7 +38,7 @@ class Lines:
         self._glyphs = glyphs_for(out)
         self._names: dict[int, str] = {}
         self._entries: deque[LogEntry] = deque()
-        self._changes: deque[Change] = deque()
+        self._changes: deque[tuple[int, Transition]] = deque()
         self._left_out: Counter[str] = Counter()
 
     def adopt(self, assignment: Assignment) -> None:
@@ -56,12 +57,11 @@ class Lines:
             else:
                 self._left_out[_verdict(entry)] += 1
         for change in commit.changes:
-            if change.transition is None:
-                continue
-            if len(self._changes) < MAX_WAITING:
-                self._changes.append(change)
-            else:
-                self._left_out["changes of status"] += 1
+            for transition in change.transitions:
+                if len(self._changes) < MAX_WAITING:
+                    self._changes.append((change.monitor_id, transition))
+                else:
+                    self._left_out["changes of status"] += 1
 
     async def run(self) -> None:
         """Write until cancelled, or until nobody reads any more."""
@@ -81,7 +81,7 @@ class Lines:
     def take(self) -> str:
         """Return the lines that wait to be written."""
         lines = [self._line(entry) for entry in self._entries]
-        lines += [self._change(change) for change in self._changes]
+        lines += [self._change(monitor_id, transition) for monitor_id, transition in self._changes]
         if self._left_out:
             counts = ", ".join(f"{count:,} {what}" for what, count in self._left_out.most_common())
             lines.append(f"          {self._glyphs.ellipsis} and more than fits here: {counts}")
@@ -101,12 +101,11 @@ class Lines:
         head = self._paint(f"{mark} {_verdict(entry):12}", COLOURS[entry.verdict])
         return f"{_clock(entry.checked_at)}  {head} {self._name(entry.monitor_id)} {took:>9}  {why}".rstrip()
 
-    def _change(self, change: Change) -> str:
-        assert change.transition is not None
-        before, after = change.transition.before, change.transition.after
+    def _change(self, monitor_id: int, transition: Transition) -> str:
+        before, after = transition.before, transition.after
         arrow = self._glyphs.arrow
         news = self._paint(f"{before.name} {arrow} {after.name}", STATUS_COLOURS.get(after, ""))
-        return f"{_clock(change.transition.at)}  {arrow * 2} {self._name(change.monitor_id).rstrip()}: {news}"
+        return f"{_clock(transition.at)}  {arrow * 2} {self._name(monitor_id).rstrip()}: {news}"
 
     def _name(self, monitor_id: int) -> str:
         return self._names.get(monitor_id, f"monitor {monitor_id}").ljust(_NAME_WIDTH)

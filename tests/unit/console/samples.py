@@ -15,7 +15,7 @@ NOW = 1_800_000_000 * SECOND
 class Change(NamedTuple):
     monitor_id: int
     health: Health
-    transition: Transition | None
+    transitions: tuple[Transition, ...]
 
 
 class Commit(NamedTuple):
@@ -87,4 +87,4 @@ def entry(
 
 
 def change(monitor_id: int, before: Status, after: Status, at: int = NOW) -> Change:
-    return Change(monitor_id, Health(status=after, since=at), Transition(before=before, after=after, at=at))
+    return Change(monitor_id, Health(status=after, since=at), (Transition(before=before, after=after, at=at),))

@@ -37,7 +37,7 @@ def test_a_gap_and_a_change_of_status_are_told_too():
     gap, news = lines_of(
         Commit(
             (entry(1, None, message="3 checks not made: monitord was not running", category=Category.ENGINE_GAP),),
-            (change(1, Status.UP, Status.DOWN), change(1, Status.UP, Status.UP)._replace(transition=None)),
+            (change(1, Status.UP, Status.DOWN), change(1, Status.UP, Status.UP)._replace(transitions=())),
         )
     )
     assert gap.endswith("3 checks not made: monitord was not running")

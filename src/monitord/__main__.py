@@ -1,0 +1,124 @@
+"""The command line: turns arguments and the environment into settings, and runs one of the jobs below."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from monitord import __version__
+
+if TYPE_CHECKING:
+    from monitord.settings import Settings
+
+cli = typer.Typer(
+    name="monitord",
+    help="Watches websites and services and tells people the truth about them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def main() -> None:
+    """Run the command line."""
+    cli()
+
+
+@cli.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    if version:
+        typer.echo(f"monitord {__version__}")
+        raise typer.Exit
+
+
+@cli.command()
+def run(
+    apply: Annotated[
+        Path | None,
+        typer.Option(help="Monitors to create on the first start, as for `monitorctl apply`.", exists=True),
+    ] = None,
+    demo: Annotated[bool, typer.Option(help="Also serve practice targets on 127.0.0.1:9465.")] = False,
+    console: Annotated[
+        Literal["auto", "table", "lines", "none"] | None,
+        typer.Option(help="What to show: a live table, one line per check, or neither. Default: MONITORD_CONSOLE."),
+    ] = None,
+) -> None:
+    """Check monitors until told to stop (Ctrl-C or SIGTERM)."""
+    from monitord.lifecycle import Options, serve
+
+    configured = _settings()
+    raise typer.Exit(serve(configured, Options(apply=apply, demo=demo, console=console or configured.console)))
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the schema of MONITORD_DATABASE_URL up to date, and exit."""
+    from monitord.lifecycle import migrate_only
+
+    raise typer.Exit(migrate_only(_settings()))
+
+
+@cli.command()
+def settings() -> None:
+    """Print every setting with its default, as a table in Markdown."""
+    from monitord.settings import settings_table
+
+    typer.echo(settings_table())
+
+
+@cli.command()
+def health() -> None:
+    """Ask the running monitord of this machine whether it is ready; exit with 1 if it is not."""
+    from urllib.error import HTTPError, URLError
+    from urllib.request import urlopen
+
+    configured = _settings()
+    url = f"http://{configured.metrics_host}:{configured.metrics_port}/readyz"
+    try:
+        with urlopen(url, timeout=5) as answer:
+            typer.echo(answer.read().decode().strip())
+    except HTTPError as error:
+        typer.echo(error.read().decode().strip(), err=True)
+        raise typer.Exit(1) from None
+    except URLError as error:
+        typer.echo(f"no monitord answers at {url}: {error.reason}", err=True)
+        raise typer.Exit(1) from None
+
+
+@cli.command("set-password")
+def set_password(email: Annotated[str, typer.Argument(help="Whose password to set.")]) -> None:
+    """Set the password of a user; all of their sessions end. Asks for it, or reads it from standard input."""
+    from monitord import lifecycle
+
+    password = (
+        typer.prompt("New password", hide_input=True, confirmation_prompt=True)
+        if sys.stdin.isatty()
+        else sys.stdin.readline().rstrip("\n")
+    )
+    raise typer.Exit(lifecycle.set_password(_settings(), email, password))
+
+
+def _settings() -> "Settings":
+    """Read the environment, set up logging, and say what the operator should know of both."""
+    from monitord import logging
+    from monitord.environment import SettingsError, load
+
+    try:
+        settings, notes = load(os.environ)
+    except SettingsError as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(2) from None
+    logging.configure(settings.log_level, as_json=_as_json(settings.log_format))
+    for note in notes:
+        typer.echo(note, err=True)
+    return settings
+
+
+def _as_json(log_format: str) -> bool:
+    return log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,320 @@
+"""The composition root: builds everything, runs it under one TaskGroup, and takes it down in order."""
+
+import asyncio
+import gc
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import structlog
+
+from monitord.console.feed import Console
+from monitord.domain.errors import UnavailableError
+from monitord.domain.instant import Instant
+from monitord.domain.monitor import Assignment, HttpCheck
+from monitord.domain.rules import Limits
+from monitord.engine.checker import Checker
+from monitord.engine.clock import ClockWatch, SystemClock
+from monitord.engine.gate import Gate
+from monitord.engine.reconciler import Reconciler
+from monitord.engine.supervisor import Supervisor
+from monitord.engine.tester import Tester
+from monitord.identity.accounts import Accounts
+from monitord.identity.authenticator import Authenticator
+from monitord.identity.passwords import Passwords
+from monitord.identity.principal import Credential
+from monitord.identity.sessions import Sessions
+from monitord.identity.throttle import LoginThrottle
+from monitord.identity.tokens import Tokens
+from monitord.identity.upkeep import Upkeep
+from monitord.identity.vault import Vault
+from monitord.metrics.exposition import Exposition
+from monitord.metrics.heartbeat import Heartbeat
+from monitord.metrics.instruments import Gauges, Instruments
+from monitord.metrics.listener import HttpListener
+from monitord.metrics.readiness import Readiness
+from monitord.probes.dial import Dialler
+from monitord.probes.egress import EgressPolicy
+from monitord.probes.http import HttpProber
+from monitord.probes.resolver import SystemResolver
+from monitord.probes.table import Probes
+from monitord.probes.tls import Tls as ProbeTls
+from monitord.rpc.auth import AuthHandler
+from monitord.rpc.check_logs import CheckLogService
+from monitord.rpc.engine import Engine
+from monitord.rpc.first_start import read_set
+from monitord.rpc.monitors import MonitorService
+from monitord.rpc.server import RpcServer, Services, Tls
+from monitord.rpc.specs import SpecReader
+from monitord.settings import Settings
+from monitord.storage.accounts import AccountStore
+from monitord.storage.assignments import Assignments
+from monitord.storage.audit import Auditor
+from monitord.storage.census import Census
+from monitord.storage.database import Database
+from monitord.storage.hints import Hints
+from monitord.storage.janitor import Janitor
+from monitord.storage.ledger import Ledger
+from monitord.storage.ledger_commit import Commit
+from monitord.storage.logs import LogStore
+from monitord.storage.monitors import MonitorStore
+from monitord.storage.requests import RequestLedger
+from monitord.streaming.feed import LogFeed
+
+Service: TypeAlias = tuple[str, Callable[[], Coroutine[Any, Any, object]]]
+"""A name for messages, and what runs for as long as the process does."""
+
+_STUCK_ROWS = 0.5
+"""monitord is not ready while more than this share of the spool is waiting to be stored."""
+
+_LEAST_FLUSH_S = 5.0
+"""How long the last results may take to be stored, however short the grace is."""
+
+_GC_THRESHOLDS = (50_000, 20, 100)
+_GC_GROWTH = 1.1
+_GC_LOOK_S = 10.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Follower(Protocol):
+    """Whoever keeps something of each monitor that is checked."""
+
+    def adopt(self, assignment: Assignment) -> None:
+        """A monitor is checked from now on, or in another way than before."""
+        ...
+
+    def forget(self, monitor_id: int) -> None:
+        """It is checked no more."""
+        ...
+
+
+class _FollowedLedger(Ledger):
+    """The ledger, with others who want to know which monitors there are: the metrics and the console."""
+
+    def __init__(self, database: Database, *, clock: Callable[[], Instant], spool_rows: int) -> None:
+        super().__init__(database, clock=clock, spool_rows=spool_rows)
+        self.followers: list[Follower] = []
+
+    def adopt(self, assignment: Assignment) -> None:
+        """Begin, or replace, what is known of a monitor."""
+        super().adopt(assignment)
+        for follower in self.followers:
+            follower.adopt(assignment)
+
+    def forget(self, monitor_id: int) -> None:
+        """Drop what is known of a monitor that runs no more."""
+        super().forget(monitor_id)
+        for follower in self.followers:
+            follower.forget(monitor_id)
+
+
+class App:
+    """Everything that makes up a monitord, built on one loop around one database.
+
+    Construction wires; ``open`` makes ready; ``services`` run until cancelled; ``close`` stops in order.
+    """
+
+    def __init__(
+        self, settings: Settings, database: Database, vault: Vault, own_addresses: list[str], console: Console | None
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._console = console
+        self._clock = SystemClock()
+        self.instruments = Instruments()
+        self._policy = EgressPolicy(
+            settings.egress_mode.value, settings.egress_allow, settings.egress_deny, own_addresses
+        )
+        self._monitors = MonitorStore(database, vault)
+        self._logs = LogStore(database)
+        self._janitor = Janitor(database, retention_days=settings.log_retention_days)
+        self._census = Census(database)
+        self._build_identity(vault)
+        self._build_engine(Assignments(database, vault))
+        self.feed = LogFeed(self._logs)
+        self._auditor = Auditor(database)
+        self._hints = Hints(database.dsn, self._reconciler.poke)
+        self.readiness = Readiness({"database": self._database_well, "engine": self._engine_well})
+        self._exposition = Exposition(self.instruments, per_monitor=settings.metrics_per_monitor)
+        self._listener = HttpListener(settings.metrics_host, settings.metrics_port, self._exposition, self.readiness)
+        self._specs = SpecReader(Limits(min_interval_s=settings.min_interval_s), self._policy)
+        self._rpc = self._build_rpc()
+        self.instruments.attach(self._gauges())
+        self._ledger.listeners.append(self._committed)
+        self._ledger.followers.append(self.instruments)
+        if console is not None:
+            self._ledger.followers.append(console)
+
+    def _build_identity(self, vault: Vault) -> None:
+        accounts = AccountStore(self._database)
+        tokens = Tokens(vault.derive, now=self._clock.now)
+        self._passwords = Passwords()
+        self._upkeep = Upkeep(accounts, now=self._clock.now)
+        self._authenticator = Authenticator(accounts, tokens, now=self._clock.now, on_use=self._upkeep.note_use)
+        ended: Callable[[Credential], None] = self._authenticator.forget
+        self.accounts = Accounts(accounts, self._passwords, now=self._clock.now, ended=ended)
+        self._sessions = Sessions(accounts, self._passwords, tokens, LoginThrottle(), now=self._clock.now, ended=ended)
+
+    def _build_engine(self, assignments: Assignments) -> None:
+        settings, clock = self._settings, self._clock
+        self._watch = ClockWatch(clock, on_step=self._realign, on_lag=self.instruments.loop_lag.observe)
+        tls = ProbeTls(settings.tls_engine, settings.probe_ca_file)
+        dialler = Dialler(self._policy, SystemResolver())
+        http = HttpProber(dialler, tls, max_body_bytes=settings.max_body_bytes, operator_url=settings.operator_url)
+        self._probes = Probes(http=http)
+        self._gate = Gate(settings.max_checks_in_flight, settings.max_checks_per_host)
+        self._ledger = _FollowedLedger(self._database, clock=clock.now, spool_rows=settings.spool_rows)
+        self._supervisor = Supervisor(
+            checker=Checker(probe=self._probes, gate=self._gate, clock=clock, stalled_since=self._watch.stalled_since),
+            recorder=self._ledger,
+            meter=self.instruments,
+            clock=clock,
+        )
+        self._reconciler = Reconciler(assignments, self._supervisor, clock=clock)
+
+    def _build_rpc(self) -> RpcServer:
+        settings, requests = self._settings, RequestLedger(self._database)
+        engine = Engine(self._reconciler, self._supervisor, Tester(self._probes, self._gate, self._clock))
+        tls = Tls(settings.tls_cert, settings.tls_key) if settings.tls_cert and settings.tls_key else None
+        return RpcServer(
+            Services(
+                monitors=MonitorService(
+                    store=self._monitors,
+                    metrics=self._logs,
+                    requests=requests,
+                    engine=engine,
+                    specs=self._specs,
+                    now=self._clock.now,
+                ),
+                check_logs=CheckLogService(
+                    logs=self._logs,
+                    monitors=self._monitors,
+                    feed=self.feed,
+                    sessions=self._authenticator,
+                    now=self._clock.now,
+                ),
+                auth=AuthHandler(self._sessions, self.accounts, requests),
+            ),
+            host=settings.host,
+            port=settings.port,
+            tls=tls,
+            authenticator=self._authenticator,
+            meter=self.instruments,
+            readiness=self.readiness,
+        )
+
+    def _gauges(self) -> Gauges:
+        return Gauges(
+            in_flight=lambda: self._supervisor.in_flight,
+            overdue=self._supervisor.overdue,
+            spool_rows=lambda: self._ledger.spooled,
+            slots_uncovered=lambda: self._auditor.uncovered,
+            outbox_pending=lambda: self._census.outbox_pending,
+            outbox_oldest_s=lambda: self._census.outbox_oldest_s,
+            tail_streams=lambda: self.feed.readers,
+            paused_monitors=lambda: self._census.paused_monitors,
+        )
+
+    # The life of it
+
+    async def apply_file(self, key: str, path: Path) -> None:
+        """Store the monitors of a file for the owner of an API key; the engine finds them when it starts."""
+        owner = await self._authenticator.authenticate(f"Bearer {key}")
+        await self._monitors.apply(owner.org_id, read_set(path, self._specs), prune=False, dry_run=False)
+
+    async def open(self) -> tuple[int, int]:
+        """Make the log's partitions and open both ports; return that of gRPC and that of the HTTP listener."""
+        await self._janitor.prepare()
+        metrics_port = await self._listener.start()
+        return await self._rpc.start(), metrics_port
+
+    def services(self) -> list[Service]:
+        """Return what is to run for as long as the process does."""
+        services: list[Service] = [
+            ("the writer of the check log", self._ledger.run),
+            ("the supervisor of the checks", self._supervisor.run),
+            ("the reconciler", self._reconciler.run),
+            ("the watch over the clocks", self._watch.run),
+            ("the audit of slots", self._auditor.run),
+            ("the janitor", self._janitor.run),
+            ("the listener for hints", self._hints.run),
+            ("the census", self._census.run),
+            ("the upkeep of keys and sessions", self._upkeep.run),
+            ("the collector of garbage", self._spare_collections),
+        ]
+        if self._console is not None:
+            services.append(("the console", self._console.run))
+        if self._settings.heartbeat_url is not None:
+            heartbeat = Heartbeat(self._settings.heartbeat_url, self._get, self.readiness.is_ready)
+            services.append(("the heartbeat", heartbeat.run))
+        return services
+
+    async def close(self, grace_s: float) -> None:
+        """Stop in the order in which nothing is lost, while the services still run."""
+        self.readiness.drain()
+        self._rpc.begin_shutdown()
+        await self._supervisor.drain(grace_s)
+        unsaved = await self._ledger.close(max(grace_s, _LEAST_FLUSH_S))
+        if unsaved:
+            _log.error("results_lost", rows=unsaved, reason="the database did not take them before the end")
+        await self._rpc.stop(grace_s)
+        await self._upkeep.flush()
+
+    async def shut(self) -> None:
+        """Close what is open, in whatever state the services ended."""
+        await self._rpc.stop(0)
+        await self._listener.stop()
+        self._passwords.close()
+
+    # What connects the parts
+
+    def _committed(self, commit: Commit) -> None:
+        self.instruments.batch(commit.row_count, commit.seconds)
+        for change in commit.changes:
+            self._supervisor.settled(change.monitor_id, change.health)
+            self.instruments.settled(change.monitor_id, change.health)
+        self.feed.publish(commit)
+        if self._console is not None:
+            self._console.committed(commit)
+
+    async def _realign(self) -> None:
+        await self._supervisor.realign()
+
+    async def _get(self, url: str, timeout_s: float) -> int:
+        """Ask for a URL through the prober: the guarded dialler is the only way out."""
+        seen = await self._probes(HttpCheck(url=url), timeout_s)
+        if seen.status_code is None:
+            raise OSError(seen.message)
+        return seen.status_code
+
+    async def _database_well(self) -> str | None:
+        try:
+            await self._database.ping()
+        except UnavailableError as error:
+            return error.message
+        return None
+
+    async def _engine_well(self) -> str | None:
+        if not self._supervisor.accepting:
+            return "the checks are not running"
+        if not self._reconciler.complete:
+            return "the monitors are being loaded"
+        if self._ledger.spooled > _STUCK_ROWS * self._settings.spool_rows:
+            return f"{self._ledger.spooled} results wait to be stored"
+        return None
+
+    async def _spare_collections(self) -> None:
+        """Keep full garbage collections from touching what lives as long as its monitor does.
+
+        A full collection over 100,000 actors stops everything for 0.3 s. Actors hold no cycles that come and go:
+        whatever has survived a while after a growth is moved out of the collector's sight.
+        """
+        gc.set_threshold(*_GC_THRESHOLDS)
+        frozen = 0
+        while True:
+            running = len(self._supervisor.running())
+            if self._reconciler.complete and running > frozen * _GC_GROWTH:
+                gc.freeze()
+                frozen = running
+            await asyncio.sleep(_GC_LOOK_S)

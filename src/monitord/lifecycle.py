@@ -1,0 +1,200 @@
+"""The life of the process: start, signals, and an end that comes in any case."""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
+import uvloop
+
+from monitord import __version__
+from monitord.app import App
+from monitord.console.banner import Welcome, show
+from monitord.console.choice import console_for
+from monitord.demo import DemoTargets
+from monitord.domain.errors import DomainError
+from monitord.engine.clock import SystemClock
+from monitord.identity.accounts import Accounts
+from monitord.identity.passwords import Passwords
+from monitord.identity.vault import Vault
+from monitord.services import ServiceEndedError, run_for_ever
+from monitord.settings import Settings
+from monitord.startup import KEY_FILE, addresses_of, first_administrator, make_state_dir, pool, postgres
+from monitord.storage.accounts import AccountStore
+from monitord.storage.migrate import migrate
+from monitord.storage.private_server import PrivateServer
+
+ConsoleMode = Literal["auto", "table", "lines", "none"]
+
+_HARD_LIMIT_S = 30.0
+"""Beyond the grace for checks and calls: how long the rest of a shutdown may take before the process just ends."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `monitord run` was asked for."""
+
+    apply: Path | None = None
+    demo: bool = False
+    console: ConsoleMode = "auto"
+
+
+def serve(settings: Settings, options: Options) -> int:
+    """Run monitord until it is told to stop; return the exit status."""
+    return _run(_serve(settings, options))
+
+
+def migrate_only(settings: Settings) -> int:
+    """Migrate the operator's database; return the exit status."""
+    if settings.database_url is None:
+        _say("Set MONITORD_DATABASE_URL: the private Postgres is migrated whenever monitord starts.")
+        return 2
+    return _run(_migrate(settings.database_url.get_secret_value()))
+
+
+def set_password(settings: Settings, email: str, password: str) -> int:
+    """Set a user's password; return the exit status."""
+    return _run(_set_password(settings, email, password))
+
+
+def _run(job: Coroutine[Any, Any, int]) -> int:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            return runner.run(job)
+        except* (DomainError, OSError, ServiceEndedError) as group:
+            for error in _leaves(group):
+                _log.debug("failed", exc_info=error)
+                _say(f"monitord: {error}")
+    return 1
+
+
+def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+async def _serve(settings: Settings, options: Options) -> int:
+    stop = asyncio.Event()
+    _obey_signals(stop)
+    async with AsyncExitStack() as stack:
+        make_state_dir(settings.state_dir)
+        vault = Vault.open(settings.state_dir, settings.secret_key.get_secret_value() if settings.secret_key else None)
+        dsn, server = await stack.enter_async_context(postgres(settings, _say))
+        database = await stack.enter_async_context(pool(dsn, settings.database_pool_size))
+        console = console_for(options.console, sys.stdout, SystemClock().now)
+        app = App(settings, database, vault, await addresses_of(dsn), console)
+        if options.demo:
+            demo = DemoTargets()
+            await demo.start()
+            stack.push_async_callback(demo.stop)
+        new_key = await first_administrator(settings, app.accounts)
+        if new_key is not None and options.apply is not None:
+            await app.apply_file(new_key, options.apply)
+        bound = await app.open()
+        stack.push_async_callback(app.shut)
+        show(_welcome(settings, bound, server, new_key), sys.stdout)
+        await _work(app, server, stop, settings.shutdown_grace_s)
+    return 0
+
+
+async def _work(app: App, server: PrivateServer | None, stop: asyncio.Event, grace_s: float) -> None:
+    """Run the services until told to stop, then take them down in order."""
+    async with asyncio.TaskGroup() as group:
+        services = app.services()
+        if server is not None:
+            services.append(("the private Postgres", partial(_outlive, server)))
+        tasks = [group.create_task(run_for_ever(name, run), name=name) for name, run in services]
+        await stop.wait()
+        _end_in_any_case(grace_s + _HARD_LIMIT_S)
+        await app.close(grace_s)
+        for task in tasks:
+            task.cancel()
+
+
+async def _outlive(server: PrivateServer) -> None:
+    """Wait for the end of our Postgres, which should not come before ours."""
+    raise ServiceEndedError(await server.wait())
+
+
+def _obey_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+
+    def told(number: signal.Signals) -> None:
+        if stop.is_set():
+            _say("Told twice: ending at once.")
+            os._exit(128 + number)
+        _say("Stopping: checks under way finish first. Once more ends at once.")
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, told, number)
+
+
+def _end_in_any_case(limit_s: float) -> None:
+    """End the process after a limit, even if the loop hangs by then."""
+
+    def end() -> None:
+        _say(f"monitord: the shutdown took more than {limit_s:.0f} s: ending without the rest of it.")
+        os._exit(70)
+
+    timer = threading.Timer(limit_s, end)
+    timer.daemon = True
+    timer.start()
+
+
+def _welcome(settings: Settings, bound: tuple[int, int], server: PrivateServer | None, new_key: str | None) -> Welcome:
+    key_file = settings.state_dir / KEY_FILE
+    return Welcome(
+        version=__version__,
+        grpc_address=f"{settings.host}:{bound[0]}",
+        metrics_address=f"{settings.metrics_host}:{bound[1]}",
+        database="private Postgres in " + str(settings.state_dir) if server else "as MONITORD_DATABASE_URL says",
+        key_file=key_file if key_file.exists() else None,
+        new_key=new_key,
+        monitorctl=_monitorctl(),
+    )
+
+
+def _monitorctl() -> str:
+    """Return how to call monitorctl from here: by its name where the shell finds it, else by its path."""
+    beside = Path(sys.executable).with_name("monitorctl")
+    on_path = any((Path(folder) / "monitorctl").exists() for folder in os.get_exec_path())
+    if on_path or not beside.exists():
+        return "monitorctl"
+    return os.path.relpath(beside)
+
+
+async def _migrate(dsn: str) -> int:
+    _say("The schema is up to date now." if await migrate(dsn, within_s=30) else "The schema was up to date.")
+    return 0
+
+
+async def _set_password(settings: Settings, email: str, password: str) -> int:
+    make_state_dir(settings.state_dir)
+    async with postgres(settings, _say) as (dsn, _), pool(dsn, 2) as database:
+        hasher = Passwords()
+        try:
+            accounts = Accounts(AccountStore(database), hasher, now=SystemClock().now, ended=lambda _: None)
+            await accounts.set_password(email, password)
+        finally:
+            hasher.close()
+    _say(f"The password of {email} is set; sessions that were open have ended.")
+    return 0
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()

@@ -1,0 +1,101 @@
+"""What has to stand before all else: the state folder, Postgres and its schema, the first administrator."""
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from monitord.domain.errors import FailedPreconditionError
+from monitord.identity import private_file
+from monitord.identity.accounts import Accounts
+from monitord.settings import Settings
+from monitord.storage.database import Database
+from monitord.storage.migrate import migrate
+from monitord.storage.private_server import PrivateServer
+
+Announce = Callable[[str], None]
+
+KEY_FILE = "admin.key"
+"""The first administrator's API key, in the state folder."""
+
+_DATABASE_WAIT_S = 60.0
+"""How long a Postgres that was started together with us, as by compose, may take to answer."""
+
+
+def make_state_dir(path: Path) -> Path:
+    """Make the state folder, for us alone, and return it. Raises FailedPreconditionError when that can't be."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise FailedPreconditionError(
+            f"The state folder {path} can't be made: {error.strerror}. Set MONITORD_STATE_DIR to a folder that "
+            "monitord may write to."
+        ) from error
+    return path
+
+
+@contextlib.asynccontextmanager
+async def postgres(settings: Settings, announce: Announce) -> AsyncIterator[tuple[str, PrivateServer | None]]:
+    """Yield the connection string of a migrated Postgres: the operator's, or a private one that ends with the block.
+
+    Raises:
+        UnavailableError: it does not answer.
+        FailedPreconditionError: it can't be used; the message says what to change.
+    """
+    if settings.database_url is not None:
+        dsn = settings.database_url.get_secret_value()
+        if await migrate(dsn, within_s=_DATABASE_WAIT_S):
+            announce("The database's schema is up to date now.")
+        yield dsn, None
+        return
+    server = PrivateServer(settings.state_dir, announce=announce)
+    dsn = await server.start()
+    try:
+        await migrate(dsn)
+        yield dsn, server
+    finally:
+        await server.stop()
+
+
+@contextlib.asynccontextmanager
+async def pool(dsn: str, size: int) -> AsyncIterator[Database]:
+    """Yield the pool of connections, open for the length of the block."""
+    database = Database(dsn, pool_size=size)
+    await database.open(within_s=_DATABASE_WAIT_S)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def first_administrator(settings: Settings, accounts: Accounts) -> str | None:
+    """Create the first administrator on an empty database; return the key, which is kept in the state folder."""
+    password = None if settings.admin_password is None else settings.admin_password.get_secret_value()
+    path = settings.state_dir / KEY_FILE
+    return await accounts.bootstrap_admin(
+        settings.admin_email, password, lambda secret: private_file.replace(path, secret + "\n")
+    )
+
+
+async def addresses_of(dsn: str) -> list[str]:
+    """Return each ``address:port`` that a connection string leads to; none for a unix socket.
+
+    No check may dial them (invariants, egress): the database trusts whoever reaches it more than it should.
+    """
+    parts = urlsplit(dsn)
+    if not parts.hostname:
+        return []
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(parts.hostname, parts.port or 5432, type=socket.SOCK_STREAM)
+    except socket.gaierror:
+        return []
+    return sorted({_spelled(*address[:2]) for *_, address in found})
+
+
+def _spelled(host: str | int, port: str | int) -> str:
+    ip = ipaddress.ip_address(str(host).partition("%")[0])
+    return f"[{ip}]:{port}" if ip.version == 6 else f"{ip}:{port}"
