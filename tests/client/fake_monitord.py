@@ -134,6 +134,11 @@ class FakeMonitord(MonitorServiceServicer, CheckLogServiceServicer, AuthServiceS
             self.rows += rows
             self.changed.notify_all()
 
+    async def until_tails(self, count: int) -> None:
+        """Wait until so many tails have been asked for."""
+        async with self.changed:
+            await self.changed.wait_for(lambda: len(self.tails) >= count)
+
     def put(self, monitor: Monitor) -> Monitor:
         self._ids += 1
         stored = Monitor()
@@ -357,7 +362,9 @@ class FakeMonitord(MonitorServiceServicer, CheckLogServiceServicer, AuthServiceS
         raise AssertionError
 
     async def TailCheckLogs(self, request: Any, context: Context) -> AsyncIterator[Any]:
-        self.tails.append(request)
+        async with self.changed:
+            self.tails.append(request)
+            self.changed.notify_all()
         await self._enter("TailCheckLogs", request, context)
         plan = self.plans.popleft() if self.plans else Plan()
         position = self._begin(request)
@@ -387,9 +394,9 @@ class FakeMonitord(MonitorServiceServicer, CheckLogServiceServicer, AuthServiceS
     def _begin(self, request: Any) -> int:
         match request.WhichOneof("start"):
             case "cursor":
-                return int(request.cursor.removeprefix("at-"))
+                return int(str(request.cursor).removeprefix("at-"))
             case "last":
-                return max(0, len(self.rows) - request.last)
+                return max(0, len(self.rows) - int(request.last))
             case "start_time":
                 return next(
                     (i for i, row in enumerate(self.rows) if row.start_time.seconds >= request.start_time.seconds),

@@ -1,6 +1,7 @@
 """What a call does when it fails: typed errors, and retries of exactly what is safe to retry."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import grpc
@@ -88,7 +89,7 @@ async def test_reads_are_retried_but_not_for_ever(server: FakeMonitord, client: 
 async def test_what_is_not_safe_to_repeat_is_sent_once(server: FakeMonitord, client: Client, method: str) -> None:
     made = await client.create_monitor(_site())
     server.faults[method].append(Fault(_LOST))
-    calls = {
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
         "CheckNow": lambda: client.check_now(made.id),
         "TestMonitor": lambda: client.test_monitor(made),
         "UpdateMonitor": lambda: client.update_monitor(made),  # with an etag

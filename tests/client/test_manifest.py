@@ -35,9 +35,9 @@ def _monitors(draw: st.DrawFn, name: str) -> Monitor:
         accepted_status_codes=draw(st.lists(st.sampled_from(["200", "200-299", "1_000", "0x10", "1:30"]), max_size=3)),
         keyword=draw(_TEXT),
         keyword_absent=draw(st.booleans()),
-        redirect_policy=draw(st.sampled_from([0, 1, 2])),
+        redirect_policy=draw(st.sampled_from(pb.RedirectPolicy.values())),
         max_redirects=draw(st.integers(0, 2**31 - 1)),
-        address_family=draw(st.sampled_from([0, 1, 2, 3])),
+        address_family=draw(st.sampled_from(pb.AddressFamily.values())),
     )
     monitor = Monitor(name=name, labels=draw(st.dictionaries(_TEXT, _TEXT, max_size=3)), http=check)
     if draw(st.booleans()):

@@ -1,7 +1,7 @@
 """A tail across everything that can happen to a stream: each row once, each hole announced (I15)."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 
@@ -47,11 +47,11 @@ async def _take(events: AsyncGenerator[TailEvent, None], rows: int) -> list[Tail
     return taken
 
 
-def _sequences(events: list[TailEvent]) -> list[int]:
+def _sequences(events: Sequence[TailEvent]) -> list[int]:
     return [event.check_log.sequence for event in events if isinstance(event, Row)]
 
 
-def _kinds(events: list[TailEvent]) -> list[str]:
+def _kinds(events: Sequence[TailEvent]) -> list[str]:
     return [type(event).__name__ for event in events]
 
 
