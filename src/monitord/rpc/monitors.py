@@ -24,7 +24,7 @@ from monitord.rpc.field_mask import paths_of
 from monitord.rpc.limits import CallLimit
 from monitord.rpc.paging import fill
 from monitord.rpc.requests import RequestLedger, require_id, require_request_id
-from monitord.rpc.specs import SpecReader
+from monitord.rpc.specs import SpecReader, lacks_secrets
 from monitord.v1 import monitor_service_pb2 as pb
 from monitord.v1 import monitor_service_pb2_grpc
 
@@ -199,7 +199,7 @@ class MonitorService(monitor_service_pb2_grpc.MonitorServiceServicer):
         """Make the stored set equal to the one that is given."""
         org_id = call.principal().org_id
         request_id = require_request_id(request.request_id)
-        specs = self._specs.whole_set(request.monitors)
+        specs = await self._with_stored_secrets(org_id, self._specs.whole_set(request.monitors))
         done: list[Applied] = []
 
         async def apply(tx: Any = None) -> pb.ApplyMonitorsResponse:
@@ -218,6 +218,13 @@ class MonitorService(monitor_service_pb2_grpc.MonitorServiceServicer):
         if not request.dry_run:
             await self._engine.acts_on(_aims(done, specs))
         return response
+
+    async def _with_stored_secrets(self, org_id: int, specs: list[MonitorSpec]) -> list[MonitorSpec]:
+        names = tuple(spec.name for spec in specs if lacks_secrets(spec))
+        if not names:
+            return specs
+        stored = await self._store.list(org_id, MonitorQuery(limit=len(names), names=names))
+        return self._specs.with_secrets(specs, {view.monitor.spec.name: view.monitor.spec for view in stored})
 
     async def _set_active(self, monitor_id: int, active: bool) -> MonitorView:
         view = await self._store.set_active(call.principal().org_id, require_id(monitor_id), active)

@@ -1,8 +1,8 @@
 """From a request to a monitor that may be stored: read, merged, judged; or refused with everything that is wrong."""
 
 import ipaddress
-from collections.abc import Iterable, Sequence
-from typing import Protocol, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -17,6 +17,8 @@ from monitord.v1 import monitor_pb2 as pb
 
 MAX_SET = 1000
 """How many monitors one ApplyMonitors may bring."""
+
+T = TypeVar("T")
 
 _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -76,9 +78,18 @@ class SpecReader:
             if twin != index:
                 wrong.append(Violation(f"{prefix}name", f"must be unique within the set; monitors[{twin}] has it too"))
             specs.append(spec)
-        if wrong:
-            raise InvalidArgumentError(wrong)
-        return specs
+        return _accept(specs, wrong)
+
+    def with_secrets(self, specs: Sequence[MonitorSpec], stored: Mapping[str, MonitorSpec]) -> list[MonitorSpec]:
+        """Return a set with each secret that came without a value filled from the stored monitor of the same name."""
+        filled = [
+            msgspec.structs.replace(spec, check=_check_with_secrets(spec, stored.get(spec.name))) for spec in specs
+        ]
+        wrong: list[Violation] = []
+        for index, spec in enumerate(filled):
+            if lacks_secrets(spec):
+                wrong += rules.violations(spec, self._limits, prefix=f"monitors[{index}].")
+        return _accept(filled, wrong)
 
     def _read(self, message: pb.Monitor, prefix: str) -> tuple[MonitorSpec, list[Violation]]:
         found: list[Violation] = []
@@ -110,7 +121,12 @@ def _check_with_secrets(spec: MonitorSpec, stored: MonitorSpec | None) -> Check:
     return spec.check if stored is None else keep_secrets(spec.check, stored.check)
 
 
-def _accept(spec: MonitorSpec, found: list[Violation]) -> MonitorSpec:
+def lacks_secrets(spec: MonitorSpec) -> bool:
+    """Return whether a secret came without its value: one that is to be kept, if it is stored."""
+    return any(header.secret and not header.value for header in spec.check.headers)
+
+
+def _accept(made: T, found: list[Violation]) -> T:
     if found:
         raise InvalidArgumentError(found)
-    return spec
+    return made

@@ -1,0 +1,276 @@
+"""The real gRPC server on the real stores and the real identity, with an engine and a feed that tests hold."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from monitord.domain.check import Evidence, Observation, Step, Trigger, Verdict
+from monitord.domain.instant import SECOND, Instant
+from monitord.domain.log import LogEntry
+from monitord.domain.monitor import Check, Monitor
+from monitord.domain.rules import Limits
+from monitord.domain.tail import TailEvent, TailStart
+from monitord.identity.principal import Principal
+from monitord.identity.vault import Vault
+from monitord.rpc.auth import AuthHandler
+from monitord.rpc.check_logs import CheckLogService
+from monitord.rpc.engine import Engine
+from monitord.rpc.monitors import MonitorService
+from monitord.rpc.server import Limits as CallLimits
+from monitord.rpc.server import RpcServer, Services
+from monitord.rpc.specs import SpecReader
+from monitord.storage.database import Database
+from monitord.storage.logs import LogStore
+from monitord.storage.monitors import MonitorStore
+from monitord.storage.requests import RequestLedger
+from monitord.v1 import (
+    auth_service_pb2_grpc,
+    check_log_service_pb2_grpc,
+    monitor_pb2,
+    monitor_service_pb2,
+    monitor_service_pb2_grpc,
+)
+from tests.integration.identity.conftest import ADMIN, PASSWORD, Identity
+
+NOW: Instant = 1_800_000_000 * SECOND
+
+
+class FakeEngine:
+    """Reconciler, supervisor and tester in one: tells what it was asked, and can be held up."""
+
+    def __init__(self) -> None:
+        self.settled: list[tuple[int, int | None]] = []
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+        self.tested: list[tuple[Check, float]] = []
+        self.checked: list[Monitor] = []
+        self.held_up: asyncio.Queue[None] = asyncio.Queue()
+
+    async def hold_up(self) -> None:
+        if not self.go_on.is_set():
+            self.held_up.put_nowait(None)
+        await self.go_on.wait()
+
+    async def is_held_up(self, times: int = 1) -> None:
+        """Return when so many calls wait."""
+        async with asyncio.timeout(5):
+            for _ in range(times):
+                await self.held_up.get()
+
+    async def settle(self, monitor_id: int, version: int | None) -> None:
+        self.settled.append((monitor_id, version))
+        await self.hold_up()
+
+    async def check_now(self, monitor: Monitor) -> LogEntry:
+        self.checked.append(monitor)
+        await self.hold_up()
+        return log_entry(monitor, evidence=Evidence(steps=(Step(1.5, "dns", "looked up"),)))
+
+    async def test(self, check: Check, timeout_s: float) -> tuple[Instant, float, Observation]:
+        self.tested.append((check, timeout_s))
+        await self.hold_up()
+        evidence = Evidence(steps=(Step(0.5, "judge", "good"),), body_excerpt=b"\xff\x00ok")
+        return NOW, 12.5, Observation(Verdict.UP, status_code=200, evidence=evidence)
+
+
+def log_entry(monitor: Monitor, *, evidence: Evidence | None = None, seq: int = 1) -> LogEntry:
+    return LogEntry(
+        org_id=monitor.org_id,
+        monitor_id=monitor.id,
+        seq=seq,
+        shard=0,
+        position=seq,
+        trigger=Trigger.MANUAL,
+        verdict=Verdict.UP,
+        counted=True,
+        monitor_version=monitor.version,
+        scheduled_at=NOW,
+        checked_at=NOW + 1,
+        response_time_ms=3.25,
+        evidence=evidence,
+    )
+
+
+class FakeFeed:
+    """A feed that sends what a test puts into ``events``; an exception there is raised, None ends it."""
+
+    def __init__(self) -> None:
+        self.events: asyncio.Queue[TailEvent | Exception | None] = asyncio.Queue()
+        self.asked: list[tuple[int, Sequence[int] | None, TailStart]] = []
+        self.opened = asyncio.Semaphore(0)
+        """Released by each tail that begins."""
+        self.closed = asyncio.Event()
+
+    async def tail(
+        self, org_id: int, monitor_ids: Sequence[int] | None, start: TailStart
+    ) -> AsyncGenerator[TailEvent, None]:
+        self.asked.append((org_id, monitor_ids, start))
+        self.opened.release()
+        try:
+            while (event := await self.events.get()) is not None:
+                if isinstance(event, Exception):
+                    raise event
+                yield event
+        finally:
+            self.closed.set()
+
+
+class FakeReadiness:
+    def __init__(self) -> None:
+        self.ready = True
+
+    async def is_ready(self) -> bool:
+        return self.ready
+
+
+@dataclass
+class FakeMeter:
+    calls: list[tuple[str, str]] = field(default_factory=list)
+
+    def rpc(self, method: str, code: str, seconds: float) -> None:
+        assert seconds >= 0
+        self.calls.append((method, code))
+
+
+class AnyAddress:
+    """An egress policy that forbids one address."""
+
+    def check(self, ip: object, port: int) -> str | None:
+        return "it is a metadata service" if str(ip) == "169.254.169.254" else None
+
+
+@dataclass
+class User:
+    """Someone with an organisation, and the metadata that proves it."""
+
+    principal: Principal
+    bearer: str
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {self.bearer}"),)
+
+
+@dataclass
+class Api:
+    """A running server, and what stands behind it."""
+
+    server: RpcServer
+    port: int
+    channel: grpc.aio.Channel
+    database: Database
+    identity: Identity
+    store: MonitorStore
+    engine: FakeEngine
+    feed: FakeFeed
+    readiness: FakeReadiness
+    meter: FakeMeter
+    ann: User
+    bob: User
+
+    def __post_init__(self) -> None:
+        self.monitors = monitor_service_pb2_grpc.MonitorServiceStub(self.channel)
+        self.check_logs = check_log_service_pb2_grpc.CheckLogServiceStub(self.channel)
+        self.auth = auth_service_pb2_grpc.AuthServiceStub(self.channel)
+
+    async def create(self, user: User | None = None, **fields: Any) -> monitor_pb2.Monitor:
+        wish = {"name": "shop", "http": {"url": "https://example.org/"}} | fields
+        request = monitor_service_pb2.CreateMonitorRequest(monitor=monitor_pb2.Monitor(**wish))
+        response = await self.monitors.CreateMonitor(request, metadata=(user or self.ann).metadata)
+        return response.monitor
+
+
+@contextlib.asynccontextmanager
+async def running_api(database: Database, *, limits: CallLimits | None = None) -> AsyncIterator[Api]:
+    """Start a server for two users, Ann and Bob, each with an organisation of their own."""
+    identity = Identity(database)
+    engine, feed, readiness, meter = FakeEngine(), FakeFeed(), FakeReadiness(), FakeMeter()
+    store = MonitorStore(database, Vault([bytes(32)]))
+    requests = RequestLedger(database)
+    services = Services(
+        monitors=MonitorService(
+            store=store,
+            metrics=LogStore(database),
+            requests=requests,
+            engine=Engine(engine, engine, engine),
+            specs=SpecReader(Limits(), AnyAddress()),
+            now=lambda: NOW,
+        ),
+        check_logs=CheckLogService(
+            logs=LogStore(database), monitors=store, feed=feed, sessions=identity.authenticator, now=lambda: NOW
+        ),
+        auth=AuthHandler(identity.sessions, identity.accounts, requests),
+    )
+    server = RpcServer(
+        services,
+        host="127.0.0.1",
+        port=0,
+        tls=None,
+        authenticator=identity.authenticator,
+        meter=meter,
+        readiness=readiness,
+        limits=limits,
+    )
+    port = await server.start()
+    ann, bob = await _admin(identity), await _other(identity, "bob@example.org")
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield Api(server, port, channel, database, identity, store, engine, feed, readiness, meter, ann, bob)
+    finally:
+        await server.stop(0)
+        identity.hasher.close()
+
+
+async def _admin(identity: Identity) -> User:
+    secret = await identity.accounts.bootstrap_admin(ADMIN, PASSWORD)
+    assert secret is not None
+    return User(await identity.authenticator.authenticate(f"Bearer {secret}"), secret)
+
+
+async def _other(identity: Identity, email: str) -> User:
+    principal = await identity.add_user(email)
+    pair = (await identity.sessions.login(email, PASSWORD, "192.0.2.9")).tokens
+    return User(principal, pair.access_token)
+
+
+@dataclass
+class Refusal:
+    """An error as a client reads it."""
+
+    code: grpc.StatusCode
+    message: str
+    reason: str
+    metadata: dict[str, str]
+    violations: dict[str, str]
+    retry_s: float | None
+
+
+async def refusal(call: Awaitable[object]) -> Refusal:
+    """Return how a call was refused."""
+    try:
+        answer = await call
+    except grpc.aio.AioRpcError as error:
+        return refusal_of(error)
+    raise AssertionError(f"not refused: {answer!r}")
+
+
+def refusal_of(error: grpc.aio.AioRpcError) -> Refusal:
+    """Return an error's details. One without an ErrorInfo has the reason ``none``."""
+    status: Any = rpc_status.from_call(error)  # type: ignore[arg-type]
+    refused = Refusal(error.code(), error.details() or "", "none", {}, {}, None)
+    for detail in status.details if status is not None else ():
+        info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
+        if detail.Unpack(info):
+            assert info.domain == "monitord"
+            refused.reason, refused.metadata = info.reason, dict(info.metadata)
+        elif detail.Unpack(bad):
+            refused.violations = {one.field: one.description for one in bad.field_violations}
+        elif detail.Unpack(retry):
+            refused.retry_s = retry.retry_delay.ToTimedelta().total_seconds()
+    return refused
