@@ -63,23 +63,21 @@ async def serve(
     script: Script, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[Server]:
     """Run ``script`` for each connection to a port of its own, and close the connection after it."""
-    tasks: set[asyncio.Task[None]] = set()
+    open_connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
     server: Server
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server.connections += 1
         task = asyncio.current_task()
         assert task is not None
-        tasks.add(task)
+        open_connections[task] = writer
         try:
             await script(Peer(reader, writer))
-        except (OSError, asyncio.IncompleteReadError, ssl.SSLError):
+        except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
-            tasks.discard(task)
+            del open_connections[task]
             writer.close()
-            with contextlib.suppress(OSError, ssl.SSLError):
-                await writer.wait_closed()
 
     listener = await asyncio.start_server(connected, host, port, ssl=tls)
     server = Server(listener.sockets[0].getsockname()[1], host)
@@ -87,9 +85,10 @@ async def serve(
         yield server
     finally:
         listener.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in open_connections.values():
+            writer.transport.abort()
+        if open_connections:
+            await asyncio.wait(open_connections, timeout=5)
 
 
 def answering(*parts: bytes, then: str = "close") -> Script:
@@ -128,6 +127,8 @@ def flooding(first: bytes, flood: bytes) -> Script:
         await peer.send(first)
         while True:
             await peer.send(flood)
+            # drain() returns at once while there is room, and the prober lives on the same loop.
+            await asyncio.sleep(0)
 
     return script
 

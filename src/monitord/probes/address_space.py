@@ -108,6 +108,8 @@ def embedded(address: ipaddress.IPv6Address) -> Iterator[ipaddress.IPv4Address]:
     value = int(address)
     top16, top32, top48, top96 = value >> 112, value >> 96, value >> 80, value >> 32
     low = value & 0xFFFFFFFF
+    if value <= 1:
+        return  # the unspecified and the loopback address, which only look like IPv4-compatible ones
     if top96 in (0, 0xFFFF, 0x64FF9B << 64):
         yield ipaddress.IPv4Address(low)
     elif top48 == 0x64FF9B0001:

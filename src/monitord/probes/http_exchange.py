@@ -188,11 +188,11 @@ class Exchange:
 
     def _ended(self) -> Failure | None:
         """Judge the end of the connection by where it comes."""
-        if self.in_handshake:
-            return tls_failure.closed_in_handshake(self._target)
-        # With TLS 1.3 a server's demand for a client certificate may show as nothing but this.
+        # A server's demand for a client certificate may show as nothing but this, with TLS 1.3 only now.
         if self.first_byte_at is None and self.session is not None and self.session.asked_for_certificate:
             return tls_failure.client_certificate(self._target)
+        if self.in_handshake:
+            return tls_failure.closed_in_handshake(self._target)
         return self.response.end()
 
     def _broken(self, error: OSError) -> Failure | None:

@@ -227,7 +227,8 @@ class Response:
             return None
         plain = _PLAIN_LENGTH.findall(lower)
         if len(plain) == 1 and lower.count(b"\ncontent-length") == 1:
-            return self._set_length(int(plain[0]))
+            self._set_length(int(plain[0]))
+            return None
         values = {value.strip() for each in self.field(b"content-length") for value in each.split(b",")}
         if len(values) != 1 or not _LENGTH.fullmatch(value := values.pop()):
             found = self.field(b"content-length")
@@ -235,7 +236,8 @@ class Response:
                 Category.HTTP_PROTOCOL,
                 f"The answer's Content-Length is {shown(b', '.join(found)[:64])!r}; one number was expected.",
             )
-        return self._set_length(int(value))
+        self._set_length(int(value))
+        return None
 
     def _set_length(self, length: int) -> None:
         self.length = self._remaining = length

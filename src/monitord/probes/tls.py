@@ -21,6 +21,7 @@ _READ = 64 * 1024
 _CERTIFICATE = 11
 _CERTIFICATE_REQUEST = 13
 _HANDSHAKE = 22
+_TLS13 = 0x0304
 
 
 class Session(Protocol):
@@ -83,23 +84,21 @@ class _SessionOverBios:
             except ssl.SSLWantReadError:
                 return b""
             self.established = True
-        plain = b""
+        pieces: list[bytes] = []
         try:
-            while True:
-                piece: bytes = self._tls.read(_READ)
-                plain = plain + piece if plain else piece
-                if not self._incoming.pending and len(piece) < _READ:
-                    return plain
-        except ssl.SSLWantReadError:
-            return plain
-        except ssl.SSLZeroReturnError:
+            while piece := self._tls.read(_READ):
+                pieces.append(piece)
             self.closed = True
-            return plain
+        except ssl.SSLWantReadError:
+            self.closed = self._got_close_notify()
         except ssl.SSLError:
             # What was decrypted before the fault still counts; a fatal fault is followed by the connection's end.
-            if plain:
-                return plain
-            raise
+            if not pieces:
+                raise
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _got_close_notify(self) -> bool:
+        return False
 
     def send(self, data: bytes) -> None:
         self._tls.write(data)
@@ -119,6 +118,10 @@ class _SessionOverBios:
 class _FastSession(_SessionOverBios):
     asked_for_certificate = False
 
+    def _got_close_notify(self) -> bool:
+        # rtls says "want read" at the end of a session as well; rustls itself then wants nothing more.
+        return not self._tls._conn.wants_read()
+
     def chain(self) -> list[bytes]:
         return [bytes(each.public_bytes()) for each in self._tls.get_unverified_chain() or []]
 
@@ -126,7 +129,8 @@ class _FastSession(_SessionOverBios):
 class _Judged(ssl.SSLObject):
     """Keeps what OpenSSL shows of the handshake while it lasts: a failed one leaves no peer chain behind."""
 
-    presented: bytes = b""
+    presented = b""
+    is_tls13 = False
     asked_for_certificate = False
 
 
@@ -136,7 +140,7 @@ class _JudgeSession(_SessionOverBios):
     judge = True
 
     def chain(self) -> list[bytes]:
-        return _certificates_in(self._tls.presented, self._tls.version() == "TLSv1.3")
+        return _certificates_in(self._tls.presented, self._tls.is_tls13)
 
     def leaf(self) -> bytes | None:
         chain = self.chain()
@@ -219,10 +223,11 @@ def _judge_context(verify: bool, roots: list[bytes], extra: bytes | None) -> ssl
     return context
 
 
-def _watch(session: _Judged, direction: str, _version: int, content: int, message: int, data: bytes) -> None:
+def _watch(session: _Judged, direction: str, version: int, content: int, message: int, data: bytes) -> None:
     if direction == "read" and content == _HANDSHAKE:
         if message == _CERTIFICATE:
             session.presented = data
+            session.is_tls13 = version >= _TLS13
         elif message == _CERTIFICATE_REQUEST:
             session.asked_for_certificate = True
 

@@ -259,17 +259,17 @@ async def test_a_slow_answer_is_degraded(prober: HttpProber) -> None:
 
 
 async def test_a_check_that_is_cancelled_leaves_no_socket_behind(prober: HttpProber) -> None:
-    gone = asyncio.Event()
+    asked, gone = asyncio.Event(), asyncio.Event()
 
     async def script(peer: Peer) -> None:
         await peer.request()
+        asked.set()
         await peer.silence()
         gone.set()
 
     async with serve(script) as server:
         task = asyncio.ensure_future(probe(prober, server.url(), timeout_s=30))
-        while not server.connections:
-            await asyncio.sleep(0)
+        await asyncio.wait_for(asked.wait(), 2)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
