@@ -117,6 +117,11 @@ def test_every_package_that_an_installation_gets_is_pinned():
     assert needed - {"monitord", "monitord-client"} <= pinned
 
 
+def test_every_dependency_has_a_line_that_says_why_it_is_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text().lower()
+    assert not [name for name in declared_by(ROOT / "pyproject.toml") if name not in text]
+
+
 def test_files_are_small_and_named_after_what_they_are_about():
     assert not [name_of(path) for path in SOURCES if path.stem in VAGUE]
     lengths = {name_of(path): path.read_text().count("\n") for path in SOURCES}

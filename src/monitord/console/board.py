@@ -133,8 +133,10 @@ class Board:
 
     def _change(self, change: Change) -> None:
         row = self._rows.get(change.monitor_id)
-        if row is not None and row.status is not change.health.status:
-            self._settle(change.monitor_id, row, change.health.status, change.health.since, moment=change.health.since)
+        if row is not None:
+            # After an outage of the database one commit may hold several.
+            for transition in change.transitions:
+                self._settle(change.monitor_id, row, transition.after, transition.at, moment=transition.at)
 
     def _settle(self, monitor_id: int, row: Row, status: Status, since: Instant, moment: Instant) -> None:
         row.count_until(moment)
