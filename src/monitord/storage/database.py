@@ -82,7 +82,8 @@ class Database:
         with unavailable_when_away():
             self._pool = await asyncpg.create_pool(
                 self.dsn,
-                min_size=min(2, self._pool_size),
+                # Connections are made when they are needed: during an outage nobody tries in the background.
+                min_size=0,
                 max_size=self._pool_size,
                 # A connection costs a SCRAM handshake; there are few, so they stay.
                 max_inactive_connection_lifetime=0,

