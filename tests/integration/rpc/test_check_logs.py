@@ -68,23 +68,22 @@ async def test_rows_are_listed_newest_first_by_time_and_verdict(api: Api, monito
     assert await pages(api, monitor, **after) == [[6, 5, 4, 3]]
 
 
-@pytest.mark.parametrize(
-    ("conditions", "field"),
-    [
-        ({"monitor_id": 0}, "monitor_id"),
-        ({"monitor_id": -(2**63)}, "monitor_id"),
-        ({"page_size": -5}, "page_size"),
-        ({"verdicts": [1, 0]}, "verdicts[1]"),
-        ({"start_time": Timestamp(seconds=5), "end_time": Timestamp(seconds=5)}, "end_time"),
-        ({"start_time": Timestamp(nanos=10**9)}, "start_time"),
-        ({"page_token": "nonsense"}, "page_token"),
-    ],
-)
-async def test_wrong_conditions_are_named(api: Api, conditions: dict[str, Any], field: str) -> None:
-    request = pb.ListCheckLogsRequest(**({"monitor_id": 1} | conditions))
-    refused = await refusal(api.check_logs.ListCheckLogs(request, metadata=api.ann.metadata))
-    assert refused.code is StatusCode.INVALID_ARGUMENT
-    assert list(refused.violations) == [field]
+WRONG_CONDITIONS: list[tuple[dict[str, Any], str]] = [
+    ({"monitor_id": 0}, "monitor_id"),
+    ({"monitor_id": -(2**63)}, "monitor_id"),
+    ({"page_size": -5}, "page_size"),
+    ({"verdicts": [1, 0]}, "verdicts[1]"),
+    ({"start_time": Timestamp(seconds=5), "end_time": Timestamp(seconds=5)}, "end_time"),
+    ({"start_time": Timestamp(nanos=10**9)}, "start_time"),
+    ({"page_token": "nonsense"}, "page_token"),
+]
+
+
+async def test_wrong_conditions_are_named(api: Api) -> None:
+    for conditions, field in WRONG_CONDITIONS:
+        request = pb.ListCheckLogsRequest(**({"monitor_id": 1} | conditions))
+        refused = await refusal(api.check_logs.ListCheckLogs(request, metadata=api.ann.metadata))
+        assert (refused.code, list(refused.violations)) == (StatusCode.INVALID_ARGUMENT, [field])
 
 
 async def test_the_edges_of_time_are_no_bug(api: Api, monitor: monitor_pb2.Monitor) -> None:
@@ -144,40 +143,38 @@ async def test_events_are_sent_as_they_come_each_with_its_cursor(api: Api, monit
         await api.feed.closed.wait()
 
 
-@pytest.mark.parametrize(
-    ("fields", "start"),
-    [
-        ({}, FromNow()),
-        ({"cursor": "c9"}, FromCursor("c9")),
-        ({"start_time": Timestamp(seconds=3, nanos=1)}, FromInstant(3 * SECOND + 1)),
-        ({"last": 10_000}, FromLast(10_000)),
-    ],
-)
-async def test_a_tail_begins_where_it_is_asked_to(
-    api: Api, monitor: monitor_pb2.Monitor, fields: dict[str, Any], start: TailStart
-) -> None:
-    api.feed.events.put_nowait(TailHeartbeat("c1"))
-    tail = Tail(api, monitor_ids=[monitor.id, monitor.id], **fields)
-    await tail.next()
-    assert api.feed.asked == [(api.ann.principal.org_id, [monitor.id], start)]
-    tail.call.cancel()
+STARTS: list[tuple[dict[str, Any], TailStart]] = [
+    ({}, FromNow()),
+    ({"cursor": "c9"}, FromCursor("c9")),
+    ({"start_time": Timestamp(seconds=3, nanos=1)}, FromInstant(3 * SECOND + 1)),
+    ({"last": 10_000}, FromLast(10_000)),
+]
 
 
-@pytest.mark.parametrize(
-    ("fields", "field"),
-    [
-        ({"monitor_ids": [1, 0]}, "monitor_ids[1]"),
-        ({"monitor_ids": [-1]}, "monitor_ids[0]"),
-        ({"monitor_ids": range(1, 1002)}, "monitor_ids"),
-        ({"last": 0}, "last"),
-        ({"last": 10_001}, "last"),
-        ({"start_time": Timestamp(seconds=2**62)}, "start_time"),
-    ],
-)
-async def test_a_wrong_tail_is_refused(api: Api, fields: dict[str, Any], field: str) -> None:
-    refused = await refusal(Tail(api, **fields).next())
-    assert refused.code is StatusCode.INVALID_ARGUMENT
-    assert list(refused.violations) == [field]
+async def test_a_tail_begins_where_it_is_asked_to(api: Api, monitor: monitor_pb2.Monitor) -> None:
+    for fields, start in STARTS:
+        api.feed.events.put_nowait(TailHeartbeat("c1"))
+        api.feed.events.put_nowait(None)
+        tail = Tail(api, monitor_ids=[monitor.id, monitor.id], **fields)
+        await tail.next()
+        assert api.feed.asked.pop() == (api.ann.principal.org_id, [monitor.id], start)
+        assert (await ended(tail))[0] == "c1"
+
+
+WRONG_TAILS: list[tuple[dict[str, Any], str]] = [
+    ({"monitor_ids": [1, 0]}, "monitor_ids[1]"),
+    ({"monitor_ids": [-1]}, "monitor_ids[0]"),
+    ({"monitor_ids": range(1, 1002)}, "monitor_ids"),
+    ({"last": 0}, "last"),
+    ({"last": 10_001}, "last"),
+    ({"start_time": Timestamp(seconds=2**62)}, "start_time"),
+]
+
+
+async def test_a_wrong_tail_is_refused(api: Api) -> None:
+    for fields, field in WRONG_TAILS:
+        refused = await refusal(Tail(api, **fields).next())
+        assert (refused.code, list(refused.violations)) == (StatusCode.INVALID_ARGUMENT, [field])
 
 
 async def test_another_users_monitor_cannot_be_followed(api: Api, monitor: monitor_pb2.Monitor) -> None:

@@ -84,67 +84,65 @@ async def test_what_is_created_is_read_back_the_same_but_for_secrets(api: Api) -
     assert stored.monitor.spec.check.headers[0].value == "s3cret"
 
 
-@pytest.mark.parametrize(
-    ("fields", "path", "sentence"),
-    [
-        ({"interval": Duration(seconds=2)}, "monitor.interval", "must be 5 s to 86400 s (24 h), not 2 s"),
-        (
-            {"interval": Duration(seconds=60, nanos=1)},
-            "monitor.interval",
-            "must be a whole number of seconds, not 60 s and 1 ns",
-        ),
-        (
-            {"interval": Duration(seconds=2**62)},
-            "monitor.interval",
-            "must be a whole number of seconds, not 4611686018427387904 s and 0 ns",
-        ),
-        (
-            {"timeout": Duration(seconds=1, nanos=1)},
-            "monitor.timeout",
-            "must be a whole number of milliseconds, not 1 s and 1 ns",
-        ),
-        ({"http": http(url="ftp://example.org/")}, "monitor.http.url", "the scheme must be http or https, not 'ftp'"),
-        (
-            {"http": http(url="http://169.254.169.254/")},
-            "monitor.http.url",
-            "it is a metadata service",
-        ),
-        (
-            {"http": http(body=b"x")},
-            "monitor.http.body",
-            "must be empty with GET; only POST, PUT, PATCH and DELETE may have one",
-        ),
-        (
-            {"http": http(accepted_status_codes=["200-299", "2xx"])},
-            "monitor.http.accepted_status_codes[1]",
-            "must be a number such as 404 or a range such as 200-299, not '2xx'",
-        ),
-        (
-            {"http": http(redirect_policy=77)},
-            "monitor.http.redirect_policy",
-            "must be one of REDIRECT_POLICY_FOLLOW, REDIRECT_POLICY_NONE, not 77",
-        ),
-        (
-            {"http": http(expected_latency=Duration())},
-            "monitor.http.expected_latency",
-            "must be more than 0; leave it out for no expectation",
-        ),
-        ({"labels": {f"k{i}": "" for i in range(10_000)}}, "monitor.labels", "must be at most 64, not 10000"),
-        ({"name": "a\0"}, "monitor.name", "must contain no control characters, line breaks or NUL"),
-        (
-            {"http": None},
-            "monitor.http",
-            "must be set: it is what is checked, such as {url: 'https://example.org/'}",
-        ),
-    ],
-)
-async def test_a_wrong_field_is_named_with_what_would_be_right(
-    api: Api, fields: dict[str, Any], path: str, sentence: str
-) -> None:
-    refused = await refusal(api.create(**fields))
-    assert (refused.code, refused.reason) == (StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
-    assert refused.violations == {path: sentence}
-    assert path in refused.message
+WRONG: list[tuple[dict[str, Any], str, str]] = [
+    ({"interval": Duration(seconds=2)}, "monitor.interval", "must be 5 s to 86400 s (24 h), not 2 s"),
+    (
+        {"interval": Duration(seconds=60, nanos=1)},
+        "monitor.interval",
+        "must be a whole number of seconds, not 60 s and 1 ns",
+    ),
+    (
+        {"interval": Duration(seconds=2**62)},
+        "monitor.interval",
+        "must be a whole number of seconds, not 4611686018427387904 s and 0 ns",
+    ),
+    (
+        {"timeout": Duration(seconds=1, nanos=1)},
+        "monitor.timeout",
+        "must be a whole number of milliseconds, not 1 s and 1 ns",
+    ),
+    ({"http": http(url="ftp://example.org/")}, "monitor.http.url", "the scheme must be http or https, not 'ftp'"),
+    (
+        {"http": http(url="http://169.254.169.254/")},
+        "monitor.http.url",
+        "it is a metadata service",
+    ),
+    (
+        {"http": http(body=b"x")},
+        "monitor.http.body",
+        "must be empty with GET; only POST, PUT, PATCH and DELETE may have one",
+    ),
+    (
+        {"http": http(accepted_status_codes=["200-299", "2xx"])},
+        "monitor.http.accepted_status_codes[1]",
+        "must be a number such as 404 or a range such as 200-299, not '2xx'",
+    ),
+    (
+        {"http": http(redirect_policy=77)},
+        "monitor.http.redirect_policy",
+        "must be one of REDIRECT_POLICY_FOLLOW, REDIRECT_POLICY_NONE, not 77",
+    ),
+    (
+        {"http": http(expected_latency=Duration())},
+        "monitor.http.expected_latency",
+        "must be more than 0; leave it out for no expectation",
+    ),
+    ({"labels": {f"k{i}": "" for i in range(10_000)}}, "monitor.labels", "must be at most 64, not 10000"),
+    ({"name": "a\0"}, "monitor.name", "must contain no control characters, line breaks or NUL"),
+    (
+        {"http": None},
+        "monitor.http",
+        "must be set: it is what is checked, such as {url: 'https://example.org/'}",
+    ),
+]
+
+
+async def test_a_wrong_field_is_named_with_what_would_be_right(api: Api) -> None:
+    for fields, path, sentence in WRONG:
+        refused = await refusal(api.create(**fields))
+        assert (refused.code, refused.reason) == (StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+        assert refused.violations == {path: sentence}
+        assert path in refused.message
 
 
 async def test_everything_wrong_is_told_at_once(api: Api) -> None:
@@ -260,24 +258,24 @@ async def test_a_star_replaces_everything_a_user_decides(api: Api) -> None:
     assert (changed.id, changed.name, dict(changed.labels), changed.http.keyword) == (made.id, "new", {}, "")
 
 
-@pytest.mark.parametrize(
-    ("path", "sentence"),
-    [
-        ("id", "'id' is written by the server only; leave it out"),
-        ("last_check.message", "'last_check.message' is written by the server only; leave it out"),
-        ("etag", "'etag' is written by the server only; leave it out"),
-        ("http.color", "'http.color' is no path of a monitor; valid are * or any of active, failure_threshold, http, "),
-        ("org_id", "'org_id' is no path of a monitor; valid are * or any of active, failure_threshold, http, "),
-        ("http.url.x", "'http.url.x' is no path of a monitor; valid are * or any of active, failure_threshold, http, "),
-        ("", "'' is no path of a monitor; valid are * or any of active, failure_threshold, http, "),
-    ],
-)
-async def test_other_paths_are_refused(api: Api, path: str, sentence: str) -> None:
+OTHER_PATHS = [
+    ("id", "'id' is written by the server only; leave it out"),
+    ("last_check.message", "'last_check.message' is written by the server only; leave it out"),
+    ("etag", "'etag' is written by the server only; leave it out"),
+    ("http.color", "'http.color' is no path of a monitor; valid are * or any of active, failure_threshold, http, "),
+    ("org_id", "'org_id' is no path of a monitor; valid are * or any of active, failure_threshold, http, "),
+    ("http.url.x", "'http.url.x' is no path of a monitor; valid are * or any of active, failure_threshold, http, "),
+    ("", "'' is no path of a monitor; valid are * or any of active, failure_threshold, http, "),
+]
+
+
+async def test_other_paths_are_refused(api: Api) -> None:
     """(T11)"""
     made = await api.create()
-    refused = await refusal(update(api, monitor_pb2.Monitor(id=made.id, name="new"), "name", path))
-    assert refused.code is StatusCode.INVALID_ARGUMENT
-    assert refused.violations["update_mask"].startswith(sentence)
+    for path, sentence in OTHER_PATHS:
+        refused = await refusal(update(api, monitor_pb2.Monitor(id=made.id, name="new"), "name", path))
+        assert refused.code is StatusCode.INVALID_ARGUMENT
+        assert refused.violations["update_mask"].startswith(sentence)
     assert (await api.store.get(api.ann.principal.org_id, made.id)).monitor.spec.name == "shop"
 
 
@@ -352,23 +350,22 @@ async def test_a_page_token_fits_its_own_query_only(api: Api) -> None:
         assert list(refused.violations) == ["page_token"]
 
 
-@pytest.mark.parametrize(
-    ("conditions", "field"),
-    [
-        ({"page_size": -1}, "page_size"),
-        ({"order": 9}, "order"),
-        ({"statuses": [3, 99]}, "statuses[1]"),
-        ({"types": [0]}, "types[0]"),
-        ({"labels": {"a": "\0"}}, "labels"),
-        ({"names": ["a", "\0"]}, "names[1]"),
-        ({"names": ["a"] * 1001}, "names"),
-    ],
-)
-async def test_wrong_conditions_are_named(api: Api, conditions: dict[str, Any], field: str) -> None:
-    call = api.monitors.ListMonitors(pb.ListMonitorsRequest(**conditions), metadata=api.ann.metadata)
-    refused = await refusal(call)
-    assert refused.code is StatusCode.INVALID_ARGUMENT
-    assert list(refused.violations) == [field]
+WRONG_CONDITIONS: list[tuple[dict[str, Any], str]] = [
+    ({"page_size": -1}, "page_size"),
+    ({"order": 9}, "order"),
+    ({"statuses": [3, 99]}, "statuses[1]"),
+    ({"types": [0]}, "types[0]"),
+    ({"labels": {"a": "\0"}}, "labels"),
+    ({"names": ["a", "\0"]}, "names[1]"),
+    ({"names": ["a"] * 1001}, "names"),
+]
+
+
+async def test_wrong_conditions_are_named(api: Api) -> None:
+    for conditions, field in WRONG_CONDITIONS:
+        call = api.monitors.ListMonitors(pb.ListMonitorsRequest(**conditions), metadata=api.ann.metadata)
+        refused = await refusal(call)
+        assert (refused.code, list(refused.violations)) == (StatusCode.INVALID_ARGUMENT, [field])
 
 
 async def test_check_now_returns_the_stored_row_with_its_evidence(api: Api) -> None:
@@ -433,22 +430,21 @@ async def test_metrics_of_a_new_monitor_are_unknown(api: Api) -> None:
     assert not metrics.response_times.HasField("p99_ms")
 
 
-@pytest.mark.parametrize(
-    ("window", "field"),
-    [
-        ({"start_time": Timestamp(seconds=20), "end_time": Timestamp(seconds=10)}, "start_time"),
-        ({"start_time": Timestamp(seconds=2 * NOW // 1_000_000)}, "start_time"),
-        ({"start_time": Timestamp(seconds=0)}, "start_time"),
-        ({"start_time": Timestamp(seconds=10, nanos=-1)}, "start_time"),
-        ({"end_time": Timestamp(seconds=2**60)}, "end_time"),
-    ],
-)
-async def test_wrong_windows_are_named(api: Api, window: dict[str, Any], field: str) -> None:
+WRONG_WINDOWS: list[tuple[dict[str, Timestamp], str]] = [
+    ({"start_time": Timestamp(seconds=20), "end_time": Timestamp(seconds=10)}, "start_time"),
+    ({"start_time": Timestamp(seconds=2 * NOW // 1_000_000)}, "start_time"),
+    ({"start_time": Timestamp(seconds=0)}, "start_time"),
+    ({"start_time": Timestamp(seconds=10, nanos=-1)}, "start_time"),
+    ({"end_time": Timestamp(seconds=2**60)}, "end_time"),
+]
+
+
+async def test_wrong_windows_are_named(api: Api) -> None:
     made = await api.create()
-    request = pb.GetMonitorMetricsRequest(id=made.id, **window)
-    refused = await refusal(api.monitors.GetMonitorMetrics(request, metadata=api.ann.metadata))
-    assert refused.code is StatusCode.INVALID_ARGUMENT
-    assert list(refused.violations) == [field]
+    for window, field in WRONG_WINDOWS:
+        request = pb.GetMonitorMetricsRequest(id=made.id, **window)  # type: ignore[arg-type]
+        refused = await refusal(api.monitors.GetMonitorMetrics(request, metadata=api.ann.metadata))
+        assert (refused.code, list(refused.violations)) == (StatusCode.INVALID_ARGUMENT, [field])
 
 
 async def apply(api: Api, *monitors: Any, **fields: Any) -> list[tuple[str, int, list[str]]]:
