@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from monitord_client import CheckLog, Monitor, http_monitor
 from monitord_client.monitorctl import running
 from monitord_client.monitorctl.app import build
+from monitord_client.monitorctl.options import Connection
 from monitord_client.v1 import check_log_pb2 as pb
 from tests.client.fake_monitord import KEY, FakeMonitord, Fault, Plan
 
@@ -249,6 +250,20 @@ async def test_the_state_folders_key_opens_this_machines_monitord_alone(
     assert (remote.exit_code, "--tls (or --ca FILE), or --insecure" in remote.stderr) == (2, True)
 
 
+async def test_the_state_folders_key_is_for_loopback_addresses_only(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "admin.key").write_text(KEY)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("MONITORD_STATE_DIR", str(tmp_path))
+    monkeypatch.delenv("MONITORD_API_KEY", raising=False)
+    for address, origin in (("[::1]:1", str(tmp_path / "admin.key")), ("192.0.2.9:1", "")):
+        cli = running.Cli(Connection(address=address, insecure=True))
+        async with cli.connect() as client:  # nothing is dialled before the first call
+            assert await client._calls.bearer() == (KEY if origin else None)
+        assert cli.key_origin == origin
+
+
 async def test_a_key_file_beats_the_environment(server: FakeMonitord, ctl: Ctl, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("mk_other")
     refused = await ctl("list", "--key-file", str(tmp_path / "key"))
@@ -278,7 +293,7 @@ monitors:
     assert server.secrets[2, "Authorization"] == "s3cret"
 
     file.write_text('monitors: [{name: b, interval: 2m, http: {url: "http://127.0.0.1/c"}}]')
-    pruned = await ctl("apply", "-f", str(file), "--prune")
+    pruned = await ctl("apply", str(file), "--prune")
     assert pruned.stdout == "~ b (http, interval)\n- a\n"
     assert "1 changed, 1 removed" in pruned.stderr
     as_json = json.loads((await ctl("apply", "-f", str(file), "-o", "json")).stdout)
@@ -316,7 +331,7 @@ async def test_what_cannot_be_applied_is_not_sent(
     ["list", "--status", "broken"], ["add", "x", "http://x", "--interval", "60"], ["tail", "--last", "0"], ["nonsense"],
     ["tail", "--last", "1", "--cursor", "c"], ["list", "--address", "ftp://x"], ["add", "x", "http://x", "-4", "-6"],
     ["list", "--label", "novalue"], ["watch", "-o", "json"], ["keys", "create", "x", "--scope", "root"],
-    ["list", "--ca", "nowhere.pem"], ["logs", "x", "--from", "yesterday"], ["apply", "-f", "nowhere.yaml"],
+    ["list", "--ca", "nowhere.pem"], ["logs", "x", "--from", "yesterday"], ["apply", "-f", "nowhere.yaml"], ["apply"],
 ])  # fmt: skip
 async def test_wrong_usage_is_code_2(server: FakeMonitord, ctl: Ctl, args: list[str]) -> None:
     result = await ctl(*args)

@@ -30,7 +30,10 @@ def register(app: typer.Typer) -> None:
 
 async def apply(
     cli: Cli,
-    file: Annotated[list[str], typer.Option("--file", "-f", help="YAML, as `export` writes it; - is stdin.")],
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE...]", help="YAML, as `export` writes it; - is stdin.")
+    ] = None,
+    file: Annotated[list[str] | None, typer.Option("--file", "-f", metavar="FILE", help="The same.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     prune: Annotated[bool, typer.Option("--prune", help="Delete the monitors that the files do not name.")] = False,
     yes: YesOption = False,
@@ -41,7 +44,7 @@ async def apply(
     """
     from monitord_client.errors import InvalidArgumentError
 
-    manifest = _read(file)
+    manifest = _read([*(files or ()), *(file or ())])
     if not manifest.monitors and prune and not dry_run and not yes:
         raise CommandError("the files hold no monitors: applying them with --prune deletes all. If so: --yes")
     async with cli.connect() as client:
@@ -57,6 +60,8 @@ async def apply(
 def _read(files: list[str]) -> "Manifest":
     from monitord_client.monitorctl.manifest import ManifestError, read_manifest
 
+    if not files:
+        raise CommandError("name a file: monitorctl apply -f monitors.yaml (- is stdin)")
     sources: list[tuple[str, str]] = []
     for name in files:
         try:
