@@ -33,7 +33,7 @@ class Cursors:
         """Return the cursor for one position per shard, by the shards' numbers from 0."""
         head = _HEAD.pack(_VERSION, len(positions), self._binding)
         body = head + struct.pack(f"!{len(positions)}q", *positions)
-        return base64.urlsafe_b64encode(body + _SUM.pack(zlib.crc32(body))).rstrip(b"=").decode()
+        return _text(body + _SUM.pack(zlib.crc32(body)))
 
     def read(self, cursor: str) -> list[int]:
         """Return the positions.
@@ -49,11 +49,16 @@ class Cursors:
             (check,) = _SUM.unpack(data[-_SUM.size :])
         except (ValueError, binascii.Error, struct.error):
             raise _invalid("is not a cursor of this server: send one as it was received") from None
-        if version != _VERSION or check != zlib.crc32(data[: -_SUM.size]) or not positions or min(positions) < 0:
+        good = version == _VERSION and check == zlib.crc32(data[: -_SUM.size]) and _text(data) == cursor
+        if not good or not positions or min(positions) < 0:
             raise _invalid("is not a cursor of this server: send one as it was received")
         if binding != self._binding:
             raise _invalid("comes from a tail of other monitors: send the monitor_ids it was received with")
         return positions
+
+
+def _text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def _invalid(description: str) -> InvalidArgumentError:
