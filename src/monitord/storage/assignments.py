@@ -3,8 +3,8 @@
 Not for users: it crosses organisations.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from monitord.domain.check import Trigger
 from monitord.domain.instant import SECOND, Instant, from_datetime, to_datetime
@@ -38,25 +38,32 @@ CROSS JOIN LATERAL (
 GROUP BY o.id
 HAVING bool_and(old.last IS NULL OR COALESCE(old.last < recent.first, false))
 """
-_NEWEST = """
-SELECT t.monitor_id, l.seq, l.trigger, l.scheduled_at, l.gap_until
+_COVERS = f"trigger IN ({Trigger.SCHEDULED:d}, {Trigger.GAP:d})"
+_NEWEST = f"""
+SELECT t.monitor_id, l.seq, l.covered_until
 FROM unnest($1::bigint[], $2::bigint[]) AS t (org_id, monitor_id)
 CROSS JOIN LATERAL (
-    SELECT seq, trigger, scheduled_at, gap_until FROM monitor_logs
-    WHERE org_id = t.org_id AND monitor_id = t.monitor_id {condition}
-    ORDER BY seq DESC LIMIT $3
+    SELECT max(seq) AS seq,
+           max(COALESCE(gap_until, scheduled_at + interval '1 microsecond')) FILTER (WHERE {_COVERS}) AS covered_until
+    FROM (
+        SELECT seq, trigger, scheduled_at, gap_until FROM monitor_logs
+        WHERE org_id = t.org_id AND monitor_id = t.monitor_id AND {{condition}}
+        ORDER BY seq DESC LIMIT $3
+    ) AS newest
 ) AS l
-"""
-NEWEST_RECENT = _NEWEST.format(condition="AND checked_at >= $4")
-NEWEST = _NEWEST.format(condition="")
-NEWEST_COVERING = _NEWEST.format(condition=f"AND trigger IN ({Trigger.SCHEDULED:d}, {Trigger.GAP:d})")
+WHERE l.seq IS NOT NULL
+"""  # noqa: S608 - made of constants
+NEWEST_RECENT = _NEWEST.format(condition="checked_at >= $4")
+NEWEST = _NEWEST.format(condition="true")
+NEWEST_COVERING = _NEWEST.format(condition=_COVERS)
 
 _PAGE = 5_000
 _CHUNK = 1_000
 _ROWS = 8
 """How many of the newest rows to look at: a gap may be recorded while a check is under way, out of order."""
 
-_Newest = dict[int, list[Row]]
+_Newest = dict[int, tuple[int, datetime | None]]
+"""By monitor: its last sequence number, and the end of what its newest rows cover."""
 
 
 class Assignments:
@@ -100,56 +107,50 @@ class Assignments:
             Assignment(
                 monitor=monitor,
                 health=rows.health(row[end:-1]),
-                last_seq=max((entry["seq"] for entry in newest.get(monitor.id, ())), default=0),
-                covered_until=_covered_until(monitor, row[-1], newest.get(monitor.id, ()), now),
+                last_seq=last_seq,
+                covered_until=_covered_until(monitor, row[-1], covered, now),
             )
             for monitor, row in found
+            for last_seq, covered in (newest.get(monitor.id, (0, None)),)
         ]
 
 
 async def _newest(held: Connection, monitors: list[Monitor], now: Instant) -> _Newest:
-    """Return the newest rows of each monitor, always with those that tell how far its slots are covered.
+    """Return what the newest rows of each monitor tell.
 
     Where it is known to be right, only the recent partitions are looked at: after a restart with 100,000 monitors, a
     month of others would have to be read from disk.
     """
     recent = to_datetime(now - RECENT)
-    in_order = {
-        row["id"]: row["fresh"] for row in await held.fetch(IN_ORDER, list({m.org_id for m in monitors}), recent)
-    }
-    found: _Newest = {}
+    owners = list({monitor.org_id for monitor in monitors})
+    in_order = {row["id"]: row["fresh"] for row in await held.fetch(IN_ORDER, owners, recent)}
     quick = [monitor for monitor in monitors if monitor.org_id in in_order]
-    _collect(found, await held.fetch(NEWEST_RECENT, *_keys(quick), _ROWS, recent))
+    found = _by_monitor(await held.fetch(NEWEST_RECENT, *_keys(quick), _ROWS, recent))
     deep = [m for m in monitors if m.id not in found and not in_order.get(m.org_id, False)]
     if deep:
-        _collect(found, await held.fetch(NEWEST, *_keys(deep), _ROWS))
-    uncovered = [m for m in monitors if m.id in found and not any(_covers(row) for row in found[m.id])]
+        found |= _by_monitor(await held.fetch(NEWEST, *_keys(deep), _ROWS))
+    uncovered = [m for m in monitors if m.id in found and found[m.id][1] is None]
     if uncovered:
-        _collect(found, await held.fetch(NEWEST_COVERING, *_keys(uncovered), _ROWS))
+        # Its last rows are all re-checks, or checks by hand: rare, and worth a longer look.
+        before = _by_monitor(await held.fetch(NEWEST_COVERING, *_keys(uncovered), _ROWS))
+        found |= {monitor_id: (found[monitor_id][0], covered) for monitor_id, (_, covered) in before.items()}
     return found
 
 
-def _covered_until(monitor: Monitor, span_start: Any, newest: Iterable[Row], now: Instant) -> Instant:
+def _covered_until(
+    monitor: Monitor, span_start: datetime | None, covered_by_rows: datetime | None, now: Instant
+) -> Instant:
     """Return the moment before which every slot of the current schedule has a row, or is not owed one (I5)."""
-    begun = monitor.updated_at if span_start is None else from_datetime(span_start)
-    ends = [
-        from_datetime(row["gap_until"] or row["scheduled_at"]) + (0 if row["gap_until"] else 1)
-        for row in newest
-        if _covers(row)
-    ]
-    covered = max([begun, *ends])
+    covered = monitor.updated_at if span_start is None else from_datetime(span_start)
+    if covered_by_rows is not None:
+        covered = max(covered, from_datetime(covered_by_rows))
     # Rows from far in the future were made while the clock was wrong. Believed, they would stop the checks until then.
     return covered if covered <= now + monitor.spec.interval_s * SECOND else now
-
-
-def _covers(row: Row) -> bool:
-    return row["trigger"] in (Trigger.SCHEDULED, Trigger.GAP)
 
 
 def _keys(monitors: list[Monitor]) -> tuple[list[int], list[int]]:
     return [monitor.org_id for monitor in monitors], [monitor.id for monitor in monitors]
 
 
-def _collect(found: _Newest, fetched: list[Row]) -> None:
-    for row in fetched:
-        found.setdefault(row["monitor_id"], []).append(row)
+def _by_monitor(fetched: list[Row]) -> _Newest:
+    return {monitor_id: (seq, covered_until) for monitor_id, seq, covered_until in fetched}

@@ -43,6 +43,9 @@ _BY_ORDER = {
 }
 
 
+_PAGE_SIZES = (10, 51, 101, 251, 1001)
+
+
 def view(row: Row, sealer: Sealer) -> MonitorView:
     """Return the monitor that ``SELECT_VIEW`` or ``page_statement`` selected."""
     last = row[_HEALTH_END:] if row[_SEQ] is not None else None
@@ -56,7 +59,8 @@ def view(row: Row, sealer: Sealer) -> MonitorView:
 def page_statement(org_id: int, query: MonitorQuery, now: Instant) -> tuple[str, list[Any]]:
     """Return the statement for one page of a list, and its arguments.
 
-    The page is chosen first, and only its rows are joined with the log.
+    The page is chosen first, and only its rows are joined with the rest. A constant stands near the limit, since the
+    planner, who does not see arguments, would take a tenth of all monitors for one page and read every table whole.
     """
     column, beyond, direction = _BY_ORDER[query.order]
     arguments: list[Any] = [org_id, to_datetime(now - RECENT), query.limit]
@@ -81,10 +85,17 @@ def page_statement(org_id: int, query: MonitorQuery, now: Instant) -> tuple[str,
     statement = f"""
 SELECT {rows.MONITOR}, {rows.HEALTH}, {rows.LOG}
 FROM (
-    SELECT m.* FROM monitors AS m {_STATE}
-    WHERE {" AND ".join(conditions)}
-    ORDER BY m.{column} {direction} LIMIT $3
+    SELECT * FROM (
+        SELECT m.* FROM monitors AS m {_STATE if query.statuses else ""}
+        WHERE {" AND ".join(conditions)}
+        ORDER BY m.{column} {direction} LIMIT {_at_most(query.limit)}
+    ) AS m ORDER BY m.{column} {direction} LIMIT $3
 ) AS m {_STATE} {_NEWEST.format(recent="$2")}
 ORDER BY m.{column} {direction}
 """  # noqa: S608 - column, operators and placeholders are from the constants above
     return statement, arguments
+
+
+def _at_most(limit: int) -> int:
+    """Return a constant not below ``limit``: one of few, so that few statements are to be planned."""
+    return next((size for size in _PAGE_SIZES if size >= limit), limit)
