@@ -22,13 +22,13 @@ from monitord.rpc.auth import AuthHandler
 from monitord.rpc.check_logs import CheckLogService
 from monitord.rpc.engine import Engine
 from monitord.rpc.monitors import MonitorService
-from monitord.rpc.server import Limits as CallLimits
 from monitord.rpc.server import RpcServer, Services
 from monitord.rpc.specs import SpecReader
 from monitord.storage.database import Database
 from monitord.storage.logs import LogStore
 from monitord.storage.monitors import MonitorStore
 from monitord.storage.requests import RequestLedger
+from monitord.streaming.feed import LogFeed
 from monitord.v1 import (
     auth_service_pb2_grpc,
     check_log_service_pb2_grpc,
@@ -187,7 +187,7 @@ class Api:
 
 
 @contextlib.asynccontextmanager
-async def running_api(database: Database, *, limits: CallLimits | None = None) -> AsyncIterator[Api]:
+async def running_api(database: Database, *, real_feed: bool = False) -> AsyncIterator[Api]:
     """Start a server for two users, Ann and Bob, each with an organisation of their own."""
     identity = Identity(database)
     engine, feed, readiness, meter = FakeEngine(), FakeFeed(), FakeReadiness(), FakeMeter()
@@ -203,7 +203,11 @@ async def running_api(database: Database, *, limits: CallLimits | None = None) -
             now=lambda: NOW,
         ),
         check_logs=CheckLogService(
-            logs=LogStore(database), monitors=store, feed=feed, sessions=identity.authenticator, now=lambda: NOW
+            logs=LogStore(database),
+            monitors=store,
+            feed=LogFeed(LogStore(database)) if real_feed else feed,
+            sessions=identity.authenticator,
+            now=lambda: NOW,
         ),
         auth=AuthHandler(identity.sessions, identity.accounts, requests),
     )
@@ -215,7 +219,6 @@ async def running_api(database: Database, *, limits: CallLimits | None = None) -
         authenticator=identity.authenticator,
         meter=meter,
         readiness=readiness,
-        limits=limits,
     )
     port = await server.start()
     ann, bob = await _admin(identity), await _other(identity, "bob@example.org")

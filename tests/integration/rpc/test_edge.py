@@ -84,7 +84,8 @@ class Gate:
         self.channel, self.monitors, self.logs, self.meter = channel, monitors, logs, meter
 
     async def raw(self, method: str, request: bytes = b"", metadata: Any = ANN, timeout: float | None = None) -> bytes:
-        answer: bytes = await self.channel.unary_unary(method)(request, metadata=metadata, timeout=timeout)
+        method_of_bytes: Any = self.channel.unary_unary(method)
+        answer: bytes = await method_of_bytes(request, metadata=metadata, timeout=timeout)
         return answer
 
     def tail(self, metadata: Any = ANN) -> Any:

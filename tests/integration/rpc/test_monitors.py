@@ -442,7 +442,7 @@ WRONG_WINDOWS: list[tuple[dict[str, Timestamp], str]] = [
 async def test_wrong_windows_are_named(api: Api) -> None:
     made = await api.create()
     for window, field in WRONG_WINDOWS:
-        request = pb.GetMonitorMetricsRequest(id=made.id, **window)  # type: ignore[arg-type]
+        request = pb.GetMonitorMetricsRequest(id=made.id, **window)
         refused = await refusal(api.monitors.GetMonitorMetrics(request, metadata=api.ann.metadata))
         assert (refused.code, list(refused.violations)) == (StatusCode.INVALID_ARGUMENT, [field])
 

@@ -1,0 +1,146 @@
+"""What the protos say, the code does: methods, scopes, fields, numbers, reasons, generated code."""
+
+import inspect
+import subprocess
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf.descriptor import EnumDescriptor, MethodDescriptor, ServiceDescriptor
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+
+from monitord.domain import errors
+from monitord.domain.check import Trigger, Verdict
+from monitord.domain.health import Status
+from monitord.domain.monitor import AddressFamily, HttpCheck, MonitorSpec
+from monitord.domain.queries import ApplyAction, MonitorOrder
+from monitord.domain.tail import TailEndReason
+from monitord.identity.principal import Scope
+from monitord.rpc import field_mask
+from monitord.rpc.auth import AuthHandler
+from monitord.rpc.check_logs import CheckLogService
+from monitord.rpc.convert_monitor import mask_path
+from monitord.rpc.errors import DeadlineExceededError
+from monitord.rpc.monitors import MonitorService
+from monitord.rpc.permissions import RULES
+from monitord.rpc.server import SERVICE_NAMES
+from monitord.v1 import (
+    auth_pb2,
+    auth_service_pb2,
+    check_log_pb2,
+    check_log_service_pb2,
+    error_reason_pb2,
+    monitor_pb2,
+    monitor_service_pb2,
+)
+
+ROOT = Path(__file__).parents[2]
+
+OURS: list[ServiceDescriptor] = [
+    service
+    for file in (monitor_service_pb2, check_log_service_pb2, auth_service_pb2)
+    for service in file.DESCRIPTOR.services_by_name.values()
+]
+OTHERS: list[Any] = [
+    health_pb2.DESCRIPTOR.services_by_name["Health"],
+    reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"],
+]
+HANDLERS: dict[str, type] = {
+    "MonitorService": MonitorService,
+    "CheckLogService": CheckLogService,
+    "AuthService": AuthHandler,
+}
+
+
+def methods(services: list[ServiceDescriptor]) -> list[MethodDescriptor]:
+    return [method for service in services for method in service.methods]
+
+
+def path_of(method: MethodDescriptor) -> str:
+    return f"/{method.containing_service.full_name}/{method.name}"
+
+
+def test_every_method_has_a_rule_and_every_rule_a_method() -> None:
+    """Deny by default is kept by the interceptor; that nothing is denied by mistake, here."""
+    assert set(RULES) == {path_of(method) for method in methods(OURS + OTHERS)}
+    assert {service.full_name for service in OURS} == set(SERVICE_NAMES)
+
+
+def test_nothing_is_changed_with_a_scope_that_is_for_looking() -> None:
+    looks = ("Get", "List", "Tail")
+    for method in methods(OURS):
+        scope = RULES[path_of(method)].scope
+        if scope is not None:
+            assert (scope is Scope.READ) <= method.name.startswith(looks), method.full_name
+    assert {method.name for method in methods(OURS) if "ApiKey" in method.name} == {
+        method.name for method in methods(OURS) if RULES[path_of(method)].scope is Scope.ADMIN
+    }
+
+
+@pytest.mark.parametrize("method", methods(OURS), ids=lambda method: method.full_name)
+def test_every_method_has_a_handler(method: MethodDescriptor) -> None:
+    handler = HANDLERS[method.containing_service.name]
+    assert method.name in vars(handler)
+    run = vars(handler)[method.name]
+    assert inspect.isasyncgenfunction(run) if method.server_streaming else inspect.iscoroutinefunction(run)
+
+
+def test_every_field_of_a_monitor_is_either_a_users_or_the_servers() -> None:
+    """(T11): whoever adds a field has to say whose it is."""
+    fields = {field.name for field in monitor_pb2.Monitor.DESCRIPTOR.fields}
+    assert set(field_mask.WRITABLE) | field_mask.OUTPUT_ONLY == fields
+    assert not set(field_mask.WRITABLE) & field_mask.OUTPUT_ONLY
+    kinds = monitor_pb2.Monitor.DESCRIPTOR.oneofs_by_name["kind"].fields
+    assert set(field_mask.WRITABLE_WITHIN) == {kind.name for kind in kinds}
+    for kind in kinds:
+        assert kind.message_type is not None
+        assert set(field_mask.WRITABLE_WITHIN[kind.name]) == {field.name for field in kind.message_type.fields}
+
+
+def test_every_field_of_a_specification_has_its_path_in_the_api() -> None:
+    fields = [name for name in MonitorSpec.__struct_fields__ if name != "check"]
+    assert {mask_path(field) for field in fields} | {"http"} == set(field_mask.WRITABLE)
+    within = {mask_path(f"check.{field}") for field in HttpCheck.__struct_fields__}
+    assert within == {f"http.{field}" for field in field_mask.WRITABLE_WITHIN["http"]}
+
+
+ENUMS: list[tuple[EnumDescriptor, type[IntEnum]]] = [
+    (monitor_pb2.MonitorStatus.DESCRIPTOR, Status),
+    (monitor_pb2.AddressFamily.DESCRIPTOR, AddressFamily),
+    (check_log_pb2.Verdict.DESCRIPTOR, Verdict),
+    (check_log_pb2.CheckTrigger.DESCRIPTOR, Trigger),
+    (check_log_service_pb2.TailEndReason.DESCRIPTOR, TailEndReason),
+    (monitor_service_pb2.MonitorOrder.DESCRIPTOR, MonitorOrder),
+    (monitor_service_pb2.ApplyAction.DESCRIPTOR, ApplyAction),
+    (auth_pb2.Scope.DESCRIPTOR, Scope),
+]
+
+
+@pytest.mark.parametrize(("sent", "meant"), ENUMS, ids=lambda one: one.__name__ if isinstance(one, type) else one.name)
+def test_numbers_mean_the_same_in_the_api_and_in_the_domain(sent: EnumDescriptor, meant: type[IntEnum]) -> None:
+    by_number = {value.number: value.name for value in sent.values if value.number}
+    assert set(by_number) == {value.value for value in meant}
+    for value in meant:
+        assert by_number[value.value].endswith(f"_{value.name}")
+
+
+def _all(kind: type[Any]) -> list[type[Any]]:
+    return [kind, *(deeper for sub in kind.__subclasses__() for deeper in _all(sub))]
+
+
+def test_every_reason_is_documented() -> None:
+    reasons = {kind.reason for kind in _all(errors.DomainError)} | {"INVALID_PAGE_TOKEN", "INVALID_CURSOR"}
+    assert DeadlineExceededError.reason in reasons
+    documented = {name.removeprefix("ERROR_REASON_") for name in list(error_reason_pb2.ErrorReason.keys())}
+    assert reasons <= documented
+
+
+@pytest.mark.parametrize(
+    "command",
+    [[".venv/bin/buf", "lint"], [".venv/bin/buf", "format", "--exit-code", "--diff"], [".ci/protos", "--check"]],
+)
+def test_the_protos_are_clean_and_the_generated_code_is_theirs(command: list[str]) -> None:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,173 @@
+"""(T9): every method with every field that names something, called as another user."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from grpc import StatusCode
+
+from monitord.storage.database import Database
+from monitord.v1 import auth_pb2, auth_service_pb2, check_log_service_pb2, monitor_service_pb2
+from tests.conformance.test_contract import OURS, methods, path_of
+from tests.support.rpc_server import Api, refusal
+
+Path = tuple[str, ...]
+
+IGNORED = {
+    # "Ignored in CreateMonitor and ApplyMonitors": what they name by it must not be touched, see below.
+    ("CreateMonitor", ("monitor", "id")),
+    ("ApplyMonitors", ("monitors", "id")),
+    # A UUID that the caller makes up; it is the caller's own by its key in the store.
+    ("CreateMonitor", ("request_id",)),
+    ("ApplyMonitors", ("request_id",)),
+    ("CreateApiKey", ("request_id",)),
+    # Of a row of one's own monitor: tested with the monitor's id.
+    ("GetCheckLog", ("sequence",)),
+}
+OUTPUT_ONLY = {"last_check"}
+
+
+def named(method: MethodDescriptor) -> Iterator[Path]:
+    """Every path of a request that names something: a new field does so by being called after what it names."""
+    yield from _named(method.input_type.fields, ())
+
+
+def _named(fields: Any, above: Path) -> Iterator[Path]:
+    for field in fields:
+        path = (*above, field.name)
+        if field.name in OUTPUT_ONLY:
+            continue
+        if field.name in ("id", "sequence") or field.name.endswith(("_id", "_ids")):
+            yield path
+        elif field.message_type is not None and not field.message_type.GetOptions().map_entry:
+            yield from _named(field.message_type.fields, path)
+
+
+EVERY = [(method, path) for method in methods(OURS) for path in named(method)]
+FOREIGN = [(method, path) for method, path in EVERY if (method.name, path) not in IGNORED]
+
+
+def filled(message: Message, path: Path, value: object) -> None:
+    name, *rest = path
+    field: FieldDescriptor | Any = message.DESCRIPTOR.fields_by_name[name]
+    if rest:
+        inner = getattr(message, name)
+        filled(inner.add() if field.is_repeated else inner, tuple(rest), value)
+    elif field.is_repeated:
+        getattr(message, name).append(value)
+    else:
+        setattr(message, name, value)
+
+
+def request_of(method: MethodDescriptor, path: Path, value: object) -> Any:
+    """A request that is right but for whose thing it names."""
+    request: Any = GetMessageClass(method.input_type)()
+    filled(request, path, value)
+    if method.name == "GetCheckLog":
+        request.sequence = 1
+    if method.name in ("UpdateMonitor", "TestMonitor", "CreateMonitor"):
+        request.monitor.name = "bob's now"
+        request.monitor.http.url = "https://example.net/"
+    if method.name == "ApplyMonitors":
+        request.monitors[0].name = "bob's now"
+        request.monitors[0].http.url = "https://example.net/"
+    return request
+
+
+async def called(api: Api, method: MethodDescriptor, request: Any) -> Any:
+    path = path_of(method)
+    answers = GetMessageClass(method.output_type)
+    if method.server_streaming:
+        stream: Any = api.channel.unary_stream(path, type(request).SerializeToString, answers.FromString)
+        return await anext(aiter(stream(request, metadata=api.bob.metadata, timeout=20)))
+    unary: Any = api.channel.unary_unary(path, type(request).SerializeToString, answers.FromString)
+    return await unary(request, metadata=api.bob.metadata, timeout=20)
+
+
+async def contents(database: Database) -> dict[str, list[str]]:
+    async with database.connection() as held:
+        tables = await held.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        return {
+            name: sorted(str(row) for row in await held.fetch(f'SELECT t::text FROM "{name}" AS t'))
+            for (name,) in tables
+        }
+
+
+async def things_of_ann(api: Api) -> dict[str, object]:
+    """What belongs to Ann, by the last part of the path that would name it."""
+    monitor = await api.create(labels={"a": "b"})
+    async with api.database.transaction() as tx:
+        await tx.execute(
+            "INSERT INTO monitor_logs (org_id, monitor_id, seq, position, shard, trigger, verdict, counted, "
+            "monitor_version, scheduled_at, checked_at) VALUES ($1, $2, 1, 1, 0, 1, 1, true, 1, now(), now())",
+            api.ann.principal.org_id,
+            monitor.id,
+        )
+    request = auth_service_pb2.CreateApiKeyRequest(display_name="ann's", scope=auth_pb2.SCOPE_READ)
+    key = (await api.auth.CreateApiKey(request, metadata=api.ann.metadata)).api_key
+    return {"monitor": monitor.id, "key": key.id}
+
+
+def test_the_walk_finds_what_it_should() -> None:
+    found = {(method.name, ".".join(path)) for method, path in FOREIGN}
+    assert found >= {
+        ("GetMonitor", "id"),
+        ("UpdateMonitor", "monitor.id"),
+        ("TestMonitor", "monitor.id"),
+        ("TailCheckLogs", "monitor_ids"),
+        ("ListCheckLogs", "monitor_id"),
+        ("RevokeApiKey", "id"),
+    }
+    assert {(method.name, path) for method, path in EVERY} >= IGNORED
+
+
+async def test_nobody_reaches_what_is_anothers(api: Api) -> None:
+    things = await things_of_ann(api)
+    before = await contents(api.database)
+    for method, path in FOREIGN:
+        thing = things["key" if "ApiKey" in method.name else "monitor"]
+        refused = await refusal(called(api, method, request_of(method, path, thing)))
+        assert (refused.code, refused.reason) == (StatusCode.NOT_FOUND, "NOT_FOUND"), (method.full_name, path)
+        assert "ann" not in refused.message
+    assert await contents(api.database) == before
+    assert api.engine.checked == []
+    assert api.engine.tested == []
+
+
+async def test_an_id_that_is_ignored_touches_nothing_of_anothers(api: Api) -> None:
+    things = await things_of_ann(api)
+    org_id = api.ann.principal.org_id
+    before = await api.store.get(org_id, int(str(things["monitor"])))
+    for name in ("CreateMonitor", "ApplyMonitors"):
+        method = monitor_service_pb2.DESCRIPTOR.services_by_name["MonitorService"].methods_by_name[name]
+        path = ("monitor", "id") if name == "CreateMonitor" else ("monitors", "id")
+        await called(api, method, request_of(method, path, things["monitor"]))
+    assert await api.store.get(org_id, int(str(things["monitor"]))) == before
+
+
+async def test_what_lists_lists_only_what_is_ones_own(api: Api) -> None:
+    await things_of_ann(api)
+    monitors = await api.monitors.ListMonitors(monitor_service_pb2.ListMonitorsRequest(), metadata=api.bob.metadata)
+    keys = await api.auth.ListApiKeys(auth_service_pb2.ListApiKeysRequest(), metadata=api.bob.metadata)
+    assert (len(monitors.monitors), len(keys.api_keys)) == (0, 0)
+    request = check_log_service_pb2.TailCheckLogsRequest(last=100)
+    tail = api.check_logs.TailCheckLogs(request, metadata=api.bob.metadata, timeout=0.3)
+    messages = aiter(tail)
+    assert (await anext(messages)).WhichOneof("event") == "heartbeat"
+    with pytest.raises(grpc.aio.AioRpcError, match="DEADLINE_EXCEEDED"):
+        await anext(messages)
+
+
+async def test_a_request_id_is_ones_own(api: Api) -> None:
+    """(I14), (T9): the same UUID from two users makes two things, and shows neither the other's."""
+    uuid = "6f1d3a5e-8a1c-4a53-9d5b-0c1a2b3c4d5e"
+    request = monitor_service_pb2.CreateMonitorRequest(request_id=uuid)
+    request.monitor.name = "same"
+    request.monitor.http.url = "https://example.org/"
+    first = await api.monitors.CreateMonitor(request, metadata=api.ann.metadata)
+    second = await api.monitors.CreateMonitor(request, metadata=api.bob.metadata)
+    assert first.monitor.id != second.monitor.id
