@@ -1,7 +1,10 @@
 """The facts of certificates, read from their DER form whether or not they verified."""
 
+import warnings
+
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.utils import CryptographyDeprecationWarning
 
 from monitord.domain.check import Certificate
 from monitord.domain.instant import Instant, from_datetime
@@ -30,10 +33,16 @@ class CertificateFacts:
         return expiry
 
 
+def load_certificate(der: bytes) -> x509.Certificate:
+    """Parse a certificate without complaints about what others put into it. Raises ``ValueError``."""
+    with warnings.catch_warnings(category=CryptographyDeprecationWarning, action="ignore"):
+        return x509.load_der_x509_certificate(der)
+
+
 def read_certificate(der: bytes) -> Certificate | None:
     """Return the facts of a certificate, cleaned and capped (T19); None if it is not one."""
     try:
-        certificate = x509.load_der_x509_certificate(der)
+        certificate = load_certificate(der)
         return Certificate(
             subject=shown(certificate.subject.rfc4514_string()),
             issuer=shown(certificate.issuer.rfc4514_string()),

@@ -116,15 +116,14 @@ def _name(number: int | None) -> str:
     return errno.errorcode.get(number or 0, "unknown error")
 
 
-async def connect(
-    loop: asyncio.AbstractEventLoop, addresses: Sequence[str], port: int, deadline: Deadline, greeting: Greeting
+async def race(
+    first: Attempt | Failure, addresses: Sequence[str], port: int, deadline: Deadline
 ) -> tuple[Attempt | Failure, str]:
-    """Connect to the first address that accepts; return the connection, or why there is none, and its address."""
-    # With several addresses the greeting waits until one has won.
-    first = open_connection(addresses[0], port, greeting if len(addresses) == 1 else None)
-    if not isinstance(first, Failure) and first.connected_at is not None:
-        return first, first.ip
-    return await _Race(loop, addresses, port).run(first, deadline)
+    """Go on from the attempt at the first address until one of them accepts.
+
+    Returns the connection, or why there is none, and the address that is about.
+    """
+    return await _Race(asyncio.get_running_loop(), addresses, port).run(first, deadline)
 
 
 class _Race:

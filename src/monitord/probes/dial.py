@@ -4,7 +4,6 @@ Every outbound connection to a target passes here, redirects included. The addre
 is dialled: nothing resolves a name a second time.
 """
 
-import asyncio
 import time
 from itertools import zip_longest
 from typing import Protocol
@@ -15,7 +14,7 @@ from monitord.domain.check import Category, Verdict
 from monitord.domain.monitor import AddressFamily
 from monitord.domain.target import Target
 from monitord.probes.address_space import Address
-from monitord.probes.connect import Attempt, Greeting, connect
+from monitord.probes.connect import Attempt, Greeting, open_connection, race
 from monitord.probes.deadline import Deadline
 from monitord.probes.failure import Failure
 from monitord.probes.resolver import Resolver
@@ -99,14 +98,19 @@ class Dialler:
         self, dialled: Dialled, addresses: tuple[str, ...], port: int, deadline: Deadline, greeting: Greeting
     ) -> None:
         began_at = time.monotonic()
-        ordered = addresses if len(addresses) == 1 else _interleaved(addresses)
-        result, dialled.ip = await connect(asyncio.get_running_loop(), ordered, port, deadline, greeting)
-        if isinstance(result, Failure):
-            dialled.failure = result
+        alone = len(addresses) == 1
+        ordered = addresses if alone else _interleaved(addresses)
+        # With several addresses the greeting waits until one has won.
+        attempt = open_connection(ordered[0], port, greeting if alone else None)
+        dialled.ip = ordered[0]
+        if isinstance(attempt, Failure) or attempt.connected_at is None:
+            attempt, dialled.ip = await race(attempt, ordered, port, deadline)
+        if isinstance(attempt, Failure):
+            dialled.failure = attempt
             dialled.connect_ms = (time.monotonic() - began_at) * 1000
         else:
-            dialled.attempt = result
-            dialled.connect_ms = ((result.connected_at or began_at) - began_at) * 1000
+            dialled.attempt = attempt
+            dialled.connect_ms = ((attempt.connected_at or began_at) - began_at) * 1000
 
 
 def _wrong_family(target: Target, literal: Address, family: AddressFamily) -> Failure | None:

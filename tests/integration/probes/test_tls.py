@@ -4,6 +4,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -194,3 +195,22 @@ async def test_many_handshakes_at_once(prober: HttpProber, authority: Authority)
     async with serve(answering(OK), tls=authority.server("localhost", "127.0.0.1")) as server:
         seen = await asyncio.gather(*(probe(prober, server.url(scheme="https")) for _ in range(50)))
     assert {each.verdict for each in seen} == {Verdict.UP}
+
+
+async def test_sessions_trust_only_the_roots_that_a_server_needs_until_that_fails(
+    make_prober: MakeProber, authority: Authority, tmp_path: Path
+) -> None:
+    other = Authority(tmp_path)
+    both = tmp_path / "both.pem"
+    both.write_bytes(authority.ca_file.read_bytes() + other.ca_file.read_bytes())
+    prober = make_prober(sessions=Tls("auto", ca_file=both))
+    async with serve(answering(OK), tls=authority.server("localhost")) as server:
+        url = server.url(scheme="https", host="localhost")
+        for _ in range(3):
+            assert (await probe(prober, url)).verdict is Verdict.UP
+        assert server.connections == 3
+    async with serve(answering(OK), tls=other.server("localhost"), port=server.port) as moved:
+        assert (await probe(prober, url)).verdict is Verdict.UP
+        assert moved.connections == 2
+    async with serve(answering(OK), tls=other.server("localhost", self_signed=True), port=server.port):
+        assert (await probe(prober, url)).category is Category.TLS_SELF_SIGNED
