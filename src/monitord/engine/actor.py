@@ -14,6 +14,9 @@ from monitord.engine.tools import Tools
 
 CRASHES_TO_PARK = 5
 
+_INSTANT_S = 1e-6
+"""The wall clock counts microseconds: a shorter wait is none, and might not move the clock at all."""
+
 
 class Actor:
     """Checks one monitor until told to stop; never twice at the same time.
@@ -161,7 +164,7 @@ class Actor:
             if not agenda.scheduled:
                 return
             off_grid_s = agenda.off_grid_s(mono, wait_s, self._suspicious)
-            if off_grid_s <= 0.0:
+            if off_grid_s < _INSTANT_S:
                 await self._check(Flight(agenda.monitor, self._key(), Trigger.RECHECK, now, mono))
             else:
                 await self._sleep(off_grid_s)
@@ -187,7 +190,7 @@ class Actor:
         assert began is not None
         on_grid = flight.trigger is Trigger.SCHEDULED
         queued_s = began - flight.asked
-        self._agenda.busy(began, on_grid=on_grid, queued=queued_s * 1000.0 > result.duration_ms)
+        self._agenda.busy(began, queued_s, on_grid=on_grid)
         if result.observation.category is not Category.ENGINE_INTERNAL:
             self._crashes = 0
         if on_grid:

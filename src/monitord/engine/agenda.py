@@ -25,7 +25,18 @@ class Agenda:
     an interval apart on the monotonic clock, until the wall clock has caught up.
     """
 
-    __slots__ = ("_began", "_cause", "_due", "_grid", "_late_ok", "_offset", "_record_gap", "monitor", "parked")
+    __slots__ = (
+        "_began",
+        "_cause",
+        "_due",
+        "_grid",
+        "_late_ok",
+        "_offset",
+        "_queued_s",
+        "_record_gap",
+        "monitor",
+        "parked",
+    )
 
     def __init__(self, monitor: Monitor, record_gap: Callable[[Gap], None]) -> None:
         """Make an agenda without a schedule; ``assign`` gives it one."""
@@ -38,6 +49,7 @@ class Agenda:
         self._began = 0.0  # the last start of a check, on the monotonic clock
         self._offset = 0  # wall minus monotonic clock when last looked at
         self._cause: GapReason | None = None  # what has kept us busy since the last sleep
+        self._queued_s = 0.0  # how long the check before waited at the gate
         self._late_ok = True  # whether the last slot that this cost is checked after all, late
 
     @property
@@ -55,15 +67,17 @@ class Agenda:
         monitor, old = assignment.monitor, self._grid
         grid, covered = monitor.grid, assignment.covered_until
         if old != grid:
+            # What a broken configuration breaks, it breaks here, before anything has changed.
+            due = next_due(grid, covered, now, catch_up=old is not None or covered >= running_since)
+            first_s = (grid.after(now) - now) * 1e-6
             reason = GapReason.RESTART
             if old is not None:
                 reason = self._cause or GapReason.OVERRUN
                 self.skip(min(now, covered), reason)
             self.monitor, self._grid, self._due = monitor, grid, covered
-            due = next_due(grid, covered, now, catch_up=old is not None or covered >= running_since)
             self.skip(due.slot, reason)
             self._offset = now - int(mono * SECOND)
-            self._began = mono - monitor.spec.interval_s + (grid.after(now) - now) * 1e-6
+            self._began = mono - monitor.spec.interval_s + first_s
         self.monitor = monitor
 
     def spread_rechecks(self, now: Instant, mono: float) -> None:
@@ -97,10 +111,11 @@ class Agenda:
         self._offset = now - int(mono * SECOND)
         self._cause = None
 
-    def busy(self, began: float, *, on_grid: bool, queued: bool) -> None:
-        """Note a check that has just ended. ``queued``: it spent most of its time waiting at the gate."""
+    def busy(self, began: float, queued_s: float, *, on_grid: bool) -> None:
+        """Note a check that has just ended, and how long it had waited at the gate."""
         self._began = began
-        self._cause = GapReason.OVERLOAD if queued else GapReason.OVERRUN
+        self._queued_s = queued_s
+        self._cause = GapReason.OVERRUN
         self._late_ok = not on_grid
 
     def down(self, mono: float) -> None:
@@ -125,7 +140,7 @@ class Agenda:
             self.skip(grid.after(now), GapReason.PARKED)
             return None
         if late >= grid.interval or not (self._cause is None or stepped or self._makes_up(late)):
-            reason = GapReason.SUSPENDED if stepped else self._cause or GapReason.OVERLOAD
+            reason = GapReason.SUSPENDED if stepped else self._busy_with(late)
             catch_up = self._cause is None or stepped or self._late_ok
             slot = next_due(grid, slot, now, catch_up=catch_up).slot
             self.skip(slot, reason)
@@ -133,6 +148,11 @@ class Agenda:
                 return None
         self._due = slot + grid.interval  # before the work: a crash cannot fire the slot twice
         return slot, 0.0 if stepped else (now - slot) * 1e-6
+
+    def _busy_with(self, late: int) -> GapReason:
+        """Return what kept us from being on time, by ``late`` microseconds."""
+        queue_alone = self._cause is GapReason.OVERRUN and self._queued_s * SECOND > late
+        return GapReason.OVERLOAD if queue_alone or self._cause is None else self._cause
 
     def _makes_up(self, late: int) -> bool:
         assert self._grid is not None

@@ -100,7 +100,8 @@ class Reconciler:
                 failures += 1
                 self._compared_at = self._clock.monotonic()
                 self._compare_at = self._compared_at + min(_RETRY_MAX_S, 0.25 * 2.0 ** min(failures - 1, 10))
-                log.warning("reconcile_failed", error=f"{type(error).__name__}: {error}", failures=failures)
+                if failures.bit_count() == 1:  # 1, 2, 4, 8...: an outage of hours is not a flood of lines
+                    log.warning("reconcile_failed", error=f"{type(error).__name__}: {error}", failures=failures)
 
     async def _rest(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -127,7 +128,8 @@ class Reconciler:
 
     async def _compare(self) -> None:
         """Compare the whole stored set with the running set, by version."""
-        self._compare_at = self._clock.monotonic() + self._period_s  # set first: a hint from here on counts
+        self._compared_at = self._clock.monotonic()  # set first: a hint from here on counts
+        self._compare_at = self._compared_at + self._period_s
         stored = await self._source.versions()
         running = self._supervisor.running()
         differ = [monitor_id for monitor_id, version in stored.items() if running.get(monitor_id) != version]
@@ -136,7 +138,6 @@ class Reconciler:
         for chunk in _chunks(differ, self._chunk):
             await self._bring(chunk)
             await self._look_at_named()
-        self._compared_at = self._clock.monotonic()
         self.complete = True
 
     async def _bring(self, ids: list[int]) -> tuple[set[int], dict[int, asyncio.Future[None]]]:

@@ -2,11 +2,13 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
+import structlog
 
 from monitord.engine.checker import Checker
 from monitord.engine.clock import ClockWatch
@@ -78,12 +80,14 @@ async def running(engine: Engine) -> AsyncIterator[Engine]:
         assert engine.gate.in_flight == engine.gate.waiting == 0
 
 
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[list[Any]]:
+    """Keep the lines that the engine logs: rendering the tracebacks of crashes on purpose takes longer than the tests."""
+    with structlog.testing.capture_logs() as lines:
+        yield lines
+
+
 @pytest.fixture
 async def engine() -> AsyncIterator[Engine]:
     async with running(build()) as engine:
         yield engine
-
-
-@pytest.fixture
-def make_engine() -> Callable[..., Engine]:
-    return build

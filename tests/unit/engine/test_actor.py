@@ -56,7 +56,7 @@ async def test_an_overrun_skips_the_slots_it_covers_and_keeps_the_grid(engine: E
     m = monitor(interval_s=10, timeout_ms=30_000)
     engine.probe.seconds = 23
     engine.supervisor.adopt(assign(m, EPOCH))
-    await engine.until(at(m, 8) + 5)
+    await engine.until(at(m, 6) + 5)
     assert engine.slots() == close([at(m, 0), at(m, 3)])
     assert [gap(row, engine.clock) for row in engine.recorder.gaps] == [
         (round(at(m, 1), 3), 2, GapReason.OVERRUN),
@@ -84,7 +84,9 @@ async def test_while_a_change_is_suspected_checks_come_every_recheck_interval(en
     engine.recorder.on_record = Fold(engine.supervisor.settled, Policy(failure_threshold=4))
     engine.supervisor.adopt(assign(m, EPOCH, UP_HEALTH))
     await engine.until(at(m, 3) + 1)
-    assert [(r.trigger, round(engine.clock.since_epoch(r.started_at) - at(m, 0), 3)) for r in engine.recorder.results] == [
+    assert [
+        (r.trigger, round(engine.clock.since_epoch(r.started_at) - at(m, 0), 3)) for r in engine.recorder.results
+    ] == [
         (Trigger.SCHEDULED, 0),
         (Trigger.SCHEDULED, 60),
         (Trigger.RECHECK, 70),
@@ -107,7 +109,9 @@ async def test_a_slot_that_comes_due_during_a_recheck_is_checked_right_after(eng
     engine.recorder.on_record = Fold(engine.supervisor.settled, Policy(failure_threshold=10))
     engine.supervisor.adopt(assign(m, EPOCH, UP_HEALTH))
     await engine.until(at(m, 1) + 8)
-    triggers = [(r.trigger, round(engine.clock.since_epoch(r.started_at) - at(m, 0), 3)) for r in engine.recorder.results]
+    triggers = [
+        (r.trigger, round(engine.clock.since_epoch(r.started_at) - at(m, 0), 3)) for r in engine.recorder.results
+    ]
     assert triggers == [(Trigger.SCHEDULED, 0), (Trigger.RECHECK, 25), (Trigger.SCHEDULED, 37)]
     assert engine.slots()[2] == pytest.approx(at(m, 1), abs=1e-5)
     assert not engine.recorder.gaps

@@ -84,7 +84,9 @@ async def test_a_cancelled_waiter_is_passed_over() -> None:
 
 @given(st.integers(0, 2**32), st.integers(1, 6), st.integers(1, 4))
 @settings(max_examples=60, deadline=None)
-def test_nothing_leaks_and_no_place_stays_empty_while_someone_could_have_it(seed: int, limit: int, per_host: int) -> None:
+def test_nothing_leaks_and_no_place_stays_empty_while_someone_could_have_it(
+    seed: int, limit: int, per_host: int
+) -> None:
     rnd = random.Random(seed)
     gate = Gate(limit, per_host)
     held: Counter[str] = Counter()
