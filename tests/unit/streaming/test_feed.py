@@ -110,6 +110,16 @@ async def test_a_lost_wake_up_is_no_hole() -> None:
         assert await rows(events, 1) == [1]
 
 
+async def test_a_ring_with_a_hole_is_not_believed() -> None:
+    log = FakeLog()
+    feed = LogFeed(log)
+    async with tail(feed) as events:
+        feed.publish(log.commit((1, 1)))
+        log.commit((1, 1))
+        feed.publish(log.commit((1, 1)))
+        assert await rows(events, 3) == [1, 2, 3]
+
+
 async def test_rows_deleted_meanwhile_are_announced() -> None:
     log = FakeLog()
     feed = LogFeed(log)
