@@ -43,10 +43,10 @@ class _Issuer:
 class Authority:
     """Issues server certificates, with and without faults, into a folder of the test."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = "monitord test") -> None:
         self._folder = folder
-        self._root = _Issuer("monitord test root")
-        self._intermediate = _Issuer("monitord test intermediate", self._root)
+        self._root = _Issuer(f"{name} root")
+        self._intermediate = _Issuer(f"{name} intermediate", self._root)
         self.ca_file = folder / "ca.pem"
         self.ca_file.write_bytes(_pem(self._root.certificate))
         self._count = 0

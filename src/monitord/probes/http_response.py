@@ -11,19 +11,18 @@ from functools import lru_cache
 from monitord.domain.check import Category
 from monitord.probes.failure import Failure
 from monitord.probes.http_body import Body, DecodeError
+from monitord.probes.http_chunks import Chunks
 from monitord.probes.text import shown
 
 MAX_HEAD_BYTES = 64 * 1024
-"""Status line and headers together; trailers have the same bound."""
+"""Status line and headers together."""
 MAX_INTERIM = 8
 """How many 1xx responses may come before the final one."""
-_MAX_CHUNK_LINE = 4096
 _FRAMING_ALLOWANCE = 64 * 1024
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] ([1-9][0-9]{2})(?: [^\r\n\0]*+)?\r?\n")
 _FIELDS = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++[ \t]*+:[^\r\n\0]*+\r?\n(?:[ \t][^\r\n\0]*+\r?\n)*+)*+")
-_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*+(?:;[^\r\n]*+)?\r?\n")
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 _PLAIN_LENGTH = re.compile(rb"\ncontent-length:[ \t]*+([0-9]{1,18})[ \t]*+\r?\n")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
@@ -47,13 +46,11 @@ class Response:
         "_body_wire",
         "_buffer",
         "_cap",
-        "_chunk_left",
-        "_in_trailers",
+        "_chunks",
         "_interim",
         "_remaining",
         "_scanned",
         "_stop_at_redirect",
-        "_trailer_bytes",
         "_without_body",
         "body",
         "capped",
@@ -94,9 +91,7 @@ class Response:
         self._interim = 0
         self._remaining = 0
         self._body_wire = 0
-        self._chunk_left: int | None = None
-        self._in_trailers = False
-        self._trailer_bytes = 0
+        self._chunks: Chunks | None = None
 
     def feed(self, data: bytes) -> Failure | None:
         """Take bytes from the connection; return what is wrong with them, if anything."""
@@ -115,7 +110,7 @@ class Response:
             return Failure(
                 Category.HTTP_PROTOCOL, "The server closed the connection in the middle of the answer's headers."
             )
-        if self.state is State.UNTIL_CLOSE or self._in_trailers:
+        if self.state is State.UNTIL_CLOSE or (self._chunks is not None and self._chunks.in_trailers):
             # After the last chunk the body is whole, whether or not the trailers' end was sent.
             return self._done()
         if self.state is State.LENGTH:
@@ -221,6 +216,7 @@ class Response:
                     f"The answer's Transfer-Encoding is {shown(codings[:64])!r}; only chunked was offered.",
                 )
             self.state = State.CHUNKS
+            self._chunks = Chunks(self.body)
             return None
         if b"\ncontent-length" not in lower:
             self.state = State.UNTIL_CLOSE
@@ -266,67 +262,16 @@ class Response:
         elif self.state is State.UNTIL_CLOSE:
             self.body.feed(data)
         elif self.state is State.CHUNKS:
-            failure = self._feed_chunks(data)
+            assert self._chunks is not None
+            failure = self._chunks.feed(data)
             if failure is not None:
                 return failure
-        if self.is_done:
-            return None
+            if self._chunks.ended:
+                return self._done()
         self._body_wire += len(data)
         if self.body.full or self._body_wire > 2 * self._cap + _FRAMING_ALLOWANCE:
             self.capped = True
             self.state = State.DONE
-        return None
-
-    def _feed_chunks(self, data: bytes) -> Failure | None:
-        buffer = self._buffer + data if self._buffer else data
-        position = 0
-        while position < len(buffer):
-            if self._in_trailers:
-                return self._feed_trailers(buffer[position:])
-            if self._chunk_left is None:
-                line = _CHUNK_LINE.match(buffer, position)
-                if line is None:
-                    return self._await_chunk_line(buffer[position:])
-                position = line.end()
-                self._chunk_left = int(line.group(1), 16)
-                self._in_trailers = self._chunk_left == 0
-            elif self._chunk_left > 0:
-                piece = buffer[position : position + self._chunk_left]
-                self.body.feed(piece)
-                if self.body.full:
-                    return None
-                self._chunk_left -= len(piece)
-                position += len(piece)
-            else:
-                size = _line_end_at(buffer, position)
-                if size < 0:
-                    return Failure(Category.HTTP_PROTOCOL, "A chunk of the body is longer than the size before it.")
-                if size == 0:
-                    break
-                position += size
-                self._chunk_left = None
-        self._buffer = buffer[position:]
-        return None
-
-    def _await_chunk_line(self, rest: bytes) -> Failure | None:
-        if b"\n" in rest or len(rest) > _MAX_CHUNK_LINE:
-            line = rest.partition(b"\n")[0]
-            return Failure(Category.HTTP_PROTOCOL, f"{shown(line[:32])!r} is not the size of a chunk of the body.")
-        self._buffer = rest
-        return None
-
-    def _feed_trailers(self, data: bytes) -> Failure | None:
-        """Skip trailer fields up to the empty line."""
-        *lines, rest = data.split(b"\n")
-        for line in lines:
-            self._trailer_bytes += len(line) + 1
-            if line in (b"", b"\r"):
-                return self._done()
-        if self._trailer_bytes + len(rest) > MAX_HEAD_BYTES:
-            return Failure(
-                Category.HTTP_HEADERS_TOO_LARGE, f"The answer's trailers are longer than {MAX_HEAD_BYTES // 1024} KiB."
-            )
-        self._buffer = rest
         return None
 
     def _done(self) -> Failure | None:
@@ -354,12 +299,3 @@ def _head_end(buffer: bytes, start: int) -> int:
     if bare >= 0:
         return bare + 2
     return crlf + 3 if crlf >= 0 else -1
-
-
-def _line_end_at(buffer: bytes, position: int) -> int:
-    """Return the length of the line end at a position, 0 if it has not arrived yet, or -1 if there is none."""
-    if buffer.startswith(b"\n", position):
-        return 1
-    if buffer.startswith(b"\r\n", position):
-        return 2
-    return 0 if buffer[position:] == b"\r" else -1
