@@ -38,10 +38,13 @@ only_linux = pytest.mark.skipif(sys.platform != "linux", reason="needs the paren
 
 
 @pytest.fixture
-def fresh() -> Iterator[Path]:
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A state folder that does not exist yet, with a name that needs care everywhere."""
     with tempfile.TemporaryDirectory(prefix="monitord-test-") as folder:
         Path(folder).chmod(0o711)
+        # A socket's folder that a killed server leaves behind goes with the rest.
+        monkeypatch.setenv("TMPDIR", folder)
+        monkeypatch.setattr(tempfile, "tempdir", folder)
         yield Path(folder) / 'it\'s, "my" state'
 
 
