@@ -1,7 +1,9 @@
 """The life of the process: start, signals, and an end that comes in any case."""
 
 import asyncio
+import contextlib
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -136,8 +138,8 @@ def _obey_signals(stop: asyncio.Event) -> None:
         if stop.is_set():
             _say("Told twice: ending at once.")
             os._exit(128 + number)
-        _say("Stopping: checks under way finish first. Once more ends at once.")
         stop.set()
+        _say("Stopping: checks under way finish first. Once more ends at once.")
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, told, number)
@@ -171,8 +173,7 @@ def _welcome(settings: Settings, bound: tuple[int, int], server: PrivateServer |
 def _monitorctl() -> str:
     """Return how to call monitorctl from here: by its name where the shell finds it, else by its path."""
     beside = Path(sys.executable).with_name("monitorctl")
-    on_path = any((Path(folder) / "monitorctl").exists() for folder in os.get_exec_path())
-    if on_path or not beside.exists():
+    if shutil.which("monitorctl") or not beside.exists():
         return "monitorctl"
     return os.path.relpath(beside)
 
@@ -196,5 +197,6 @@ async def _set_password(settings: Settings, email: str, password: str) -> int:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    with contextlib.suppress(OSError, ValueError):  # the terminal may be gone
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
