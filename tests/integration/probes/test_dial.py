@@ -173,6 +173,19 @@ async def test_i9_no_descriptors_left_is_our_own_fault(make_prober: MakeProber) 
     assert (name.verdict, name.category) == (Verdict.INCONCLUSIVE, Category.ENGINE_FD)
 
 
+async def test_i9_a_resolver_without_descriptors_says_that_the_name_is_missing(
+    make_prober: MakeProber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", failing)
+    prober = make_prober()
+    with no_descriptors():
+        seen = await probe(prober, "http://name.example/")
+    assert (seen.verdict, seen.category) == (Verdict.INCONCLUSIVE, Category.ENGINE_FD)
+
+
 @pytest.mark.parametrize(
     ("number", "category", "verdict"),
     [
