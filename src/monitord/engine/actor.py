@@ -21,8 +21,8 @@ _INSTANT_S = 1e-6
 class Actor:
     """Checks one monitor until told to stop; never twice at the same time.
 
-    The mailbox is one field per kind of message, and the newest message of a kind wins: it is bounded whatever is
-    sent (I16). The ``tell`` methods write to it and wake the actor; ``run`` reads it before each decision.
+    The ``tell`` methods are its mailbox: each message is taken into the state at once, so there is no queue that could
+    grow (I16), and wakes the actor; ``run`` looks at the state before each decision.
 
     A check under way is in ``_flight`` until it is recorded, so that a crash, or a stop, loses no slot (I5).
     """
@@ -30,12 +30,12 @@ class Actor:
     __slots__ = (
         "_agenda",
         "_asked",
+        "_broken",
         "_crashes",
         "_cut",
         "_failure",
         "_flight",
         "_host",
-        "_next",
         "_stop_at",
         "_suspicious",
         "_tools",
@@ -60,18 +60,25 @@ class Actor:
         self._flight: Flight | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._cut = False
+        self._broken: Assignment | None = None
         # the mailbox
-        self._next: Assignment | None = None
         self._asked: tuple[tuple[Monitor, asyncio.Future[LogEntry]], ...] = ()
         self._stop_at: Instant | None = None
 
     # Messages
 
     def tell_assignment(self, assignment: Assignment) -> None:
-        """Reconfigure: a check under way ends with its old version; every later one has the new one (I10)."""
-        if assignment.monitor.version > self.version:
-            self._next = assignment
-            self.wake()
+        """Reconfigure: a check under way ends with its old version; every later one has the new one (I10).
+
+        The agenda changes at once, also during a check: of two changes, the schedule in between had its slots, too.
+        """
+        if assignment.monitor.version <= self.version:
+            return
+        try:
+            self._assign(assignment)
+        except (ArithmeticError, TypeError, ValueError):
+            self._broken = assignment  # for `run` to meet, inside the guard, as nobody else's trouble (I11)
+        self.wake()
 
     def tell_health(self, health: Health) -> None:
         """Settled: the committed health changed, so re-checks begin or end."""
@@ -112,8 +119,8 @@ class Actor:
     @property
     def version(self) -> int:
         """The newest version this actor was told of; 0 while it has no schedule."""
-        if self._next is not None:
-            return self._next.monitor.version
+        if self._broken is not None:
+            return self._broken.monitor.version
         return self._agenda.monitor.version if self._agenda.scheduled else 0
 
     @property
@@ -147,8 +154,8 @@ class Actor:
         tools, agenda = self._tools, self._agenda
         clock = tools.clock
         while self._stop_at is None and not tools.closed:
-            if self._next is not None:
-                self._assign(self._next)
+            if self._broken is not None:
+                self._assign(self._broken)
             now, mono = clock.now(), clock.monotonic()
             wait_s = agenda.wait_s(now)
             if wait_s <= 0.0:
@@ -231,7 +238,7 @@ class Actor:
             agenda.spread_rechecks(now, mono)
         self._host = None
         self._crashes = 0
-        self._next = None  # last: a configuration that breaks us is still there to be parked
+        self._broken = None
 
     # Crashes
 
@@ -243,23 +250,23 @@ class Actor:
     async def _recover(self) -> None:
         """Record what was in the air at the crash; wait; after too many crashes in a row, park."""
         tools = self._tools
-        pending = self._next  # not None where the new configuration itself is what breaks us
         self._account(GapReason.CRASHED)
         if self._crashes != CRASHES_TO_PARK:
-            await self._back_off(tools.backoff(self._crashes), pending)
-        parkable = self.version and not self._agenda.parked and self._crashes >= CRASHES_TO_PARK
-        if parkable and self._next is pending and self._stop_at is None:
-            monitor = self._agenda.monitor if pending is None else pending.monitor
+            await self._back_off(tools.backoff(self._crashes))
+        parkable = self.version and not self._agenda.parked and self._stop_at is None
+        if parkable and self._crashes >= CRASHES_TO_PARK:
+            monitor = self._agenda.monitor if self._broken is None else self._broken.monitor
             message = f"monitord's own fault: {self._crashes} crashes in a row, the last one {self._failure}"
             await tools.recorder.park(monitor, message)
             self._agenda.parked, self.status = True, Status.FAULTED
         self._failure = None
         self._agenda.down(tools.clock.monotonic())
 
-    async def _back_off(self, seconds: float, pending: Assignment | None) -> None:
+    async def _back_off(self, seconds: float) -> None:
+        """Wait, unless stopped or given another configuration."""
         clock = self._tools.clock
         until = clock.monotonic() + seconds
-        while self._stop_at is None and self._next is pending and (rest_s := until - clock.monotonic()) > 0.0:
+        while self._stop_at is None and self._crashes and (rest_s := until - clock.monotonic()) > _INSTANT_S:
             await self._sleep(rest_s)
 
     def _account(self, reason: GapReason) -> None:
@@ -275,7 +282,7 @@ class Actor:
             tools.meter.observe(result)
         else:
             if flight.trigger is Trigger.SCHEDULED:
-                self._agenda.lose(flight.scheduled_at, reason)
+                self._agenda.lose(flight.monitor, flight.scheduled_at, reason)
             self._asked += tuple((flight.monitor, answer) for answer in flight.answers)
         self._flight = None
 

@@ -165,19 +165,18 @@ class Agenda:
             return
         slots = grid.count(self._due, until)
         if slots:
-            self._record(grid.at_or_after(self._due), until, slots, reason)
+            self._record(self.monitor, grid.at_or_after(self._due), until, slots, reason)
         self._due = max(self._due, grid.at_or_after(until))
 
-    def lose(self, slot: Instant, reason: GapReason) -> None:
-        """Record a slot that was claimed, and whose check came to nothing."""
-        self._record(slot, slot + self.monitor.spec.interval_s * SECOND, 1, reason)
+    def lose(self, monitor: Monitor, slot: Instant, reason: GapReason) -> None:
+        """Record a slot that was claimed, and whose check, with this version of the monitor, came to nothing."""
+        self._record(monitor, slot, slot + monitor.spec.interval_s * SECOND, 1, reason)
 
     def close(self, stop_at: Instant) -> None:
         """Account for the slots before the end of the schedule."""
         self.skip(stop_at, self._cause or GapReason.STOPPED)
 
-    def _record(self, first: Instant, until: Instant, slots: int, reason: GapReason) -> None:
-        monitor = self.monitor
+    def _record(self, monitor: Monitor, first: Instant, until: Instant, slots: int, reason: GapReason) -> None:
         gap = Gap(
             monitor_id=monitor.id,
             org_id=monitor.org_id,

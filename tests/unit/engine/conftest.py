@@ -82,7 +82,7 @@ async def running(engine: Engine) -> AsyncIterator[Engine]:
 
 @pytest.fixture(autouse=True)
 def logs() -> Iterator[list[Any]]:
-    """Keep the lines that the engine logs: rendering the tracebacks of crashes on purpose takes longer than the tests."""
+    """Keep the lines that the engine logs: rendering the tracebacks of intended crashes is slow."""
     with structlog.testing.capture_logs() as lines:
         yield lines
 

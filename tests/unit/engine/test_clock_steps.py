@@ -109,15 +109,15 @@ async def test_catching_up_after_a_sleep_is_bounded_by_the_gate() -> None:
 
 
 async def test_a_slewed_clock_is_followed(engine: Engine) -> None:
-    """The wall runs 500 ppm slow for a day: checks follow it, none too early."""
+    """The wall runs 500 ppm slow for half a day: checks follow it, none too early."""
     m = monitor(interval_s=600)
     engine.supervisor.adopt(assign(m, EPOCH))
     loop = asyncio.get_running_loop()
-    for second in range(0, 86_400, 10):
+    for second in range(0, 43_200, 10):
         loop.call_at(second, engine.clock.step, -0.005)
-    await engine.until(86_400)
+    await engine.until(43_200)
     lateness = [start - slot for start, slot in zip(engine.starts(), engine.slots(), strict=True)]
-    assert len(lateness) >= 143
+    assert len(lateness) >= 71
     assert min(lateness) >= 0
     assert max(lateness) < 0.01
     assert not engine.recorder.gaps
