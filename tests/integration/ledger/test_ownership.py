@@ -14,6 +14,14 @@ from tests.support.stored import spec
 COUNTED = "SELECT monitor_version, counted FROM monitor_logs ORDER BY position"
 
 
+async def somebody_waits(world: World) -> None:
+    """Wait until somebody waits for a lock."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    async with asyncio.timeout(10):
+        while not await world.value(waiting):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
 async def test_a_former_owners_write_fails(world: World) -> None:
     former, owner = world.ledger(), world.ledger()
     monitor = await world.monitor(former)
@@ -74,12 +82,7 @@ async def test_a_change_under_way_is_waited_for(world: World) -> None:
         async with world.database.transaction() as tx:
             await world.store.update(world.org_id, monitor.id, lambda s: spec("changed", failure_threshold=1), tx=tx)
             ledger.record(world.result(monitor, Verdict.DOWN))
-            waits = (
-                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-            )
-            async with asyncio.timeout(10):
-                while not await world.value(waits):  # noqa: ASYNC110
-                    await asyncio.sleep(0.01)
+            await somebody_waits(world)
         await ledger.flush()
     assert (await world.rows(COUNTED))[-1] == (1, False)
     assert (await world.health(monitor)).status is Status.UP
@@ -95,7 +98,7 @@ async def test_a_version_adopted_while_a_batch_is_under_way_stays_as_it_was_read
                 world.org_id, monitor.id, lambda s: spec("changed", failure_threshold=1), tx=tx
             )
             ledger.record(world.result(monitor, Verdict.DOWN))
-            await until(lambda: bool(ledger._in_flight))
+            await somebody_waits(world)
             adopt(ledger, changed.monitor, changed.health, last_seq=0)
         await ledger.flush()
         entry = await ledger.record_and_wait(world.result(changed.monitor, Verdict.DOWN))

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 import uvloop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,6 +23,19 @@ histories = st.lists(
     st.tuples(st.integers(0, 2), st.sampled_from(Verdict), st.sampled_from(["", "", "flush", "restart"])), max_size=80
 )
 thresholds = st.tuples(st.integers(1, 4), st.integers(1, 4))
+
+
+@pytest.mark.parametrize("before", [[], [Verdict.UP], [Verdict.DOWN] * 3, [Verdict.DEGRADED] * 4])
+async def test_a_streak_survives_a_restart(world: World, before: list[Verdict]) -> None:
+    monitor = await world.monitor(failure_threshold=3, success_threshold=3)
+    health = await world.health(monitor)
+    for verdict in [Verdict.DOWN, Verdict.UP, Verdict.UP]:
+        before = [*before, verdict]
+        await _live(world, [monitor], [(0, v) for v in before])
+        before = []
+    for verdict in [Verdict.UP, Verdict.DOWN, Verdict.DOWN, Verdict.DOWN]:
+        await _live(world, [monitor], [(0, verdict)])
+    await _compare(world, monitor, health)
 
 
 def test_replaying_the_log_gives_the_states_and_the_transitions(cluster: Cluster) -> None:
