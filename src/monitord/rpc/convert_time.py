@@ -10,6 +10,8 @@ _FIRST_SECOND = -62_135_596_800
 """0001-01-01T00:00:00Z, where Timestamps begin."""
 _LAST_SECOND = 253_402_300_799
 """9999-12-31T23:59:59Z, where they end."""
+_NEVER: Instant = 32_503_680_000 * SECOND
+"""3000-01-01T00:00:00Z: later than any row, and leaves room to reckon with before dates end."""
 _NANOS_PER_SECOND = 1_000_000_000
 _NANOS_PER_MILLI = 1_000_000
 _LONGEST_DURATION_S = 315_576_000_000
@@ -35,12 +37,12 @@ def bound_of(message: Timestamp, field: str, found: list[Violation]) -> Instant:
     """Return a Timestamp that bounds a window of the log as an instant; add to ``found`` what is wrong with it.
 
     Instants are whole microseconds, so "at or after" and "before" mean the same for a fraction of one as for the
-    next whole one. Nothing in the log is older than 1970 or younger than 9999, so bounds beyond mean the same as those.
+    next whole one. No row is older than 1970 or newer than 2999, so bounds beyond mean the same as those.
     """
     if not (_FIRST_SECOND <= message.seconds <= _LAST_SECOND and 0 <= message.nanos < _NANOS_PER_SECOND):
         found.append(Violation(field, "must be a time from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999999999Z"))
         return 0
-    return min(max(message.seconds * SECOND - (-message.nanos // 1000), 0), _LAST_SECOND * SECOND)
+    return min(max(message.seconds * SECOND - (-message.nanos // 1000), 0), _NEVER)
 
 
 def seconds_of(message: Duration, field: str, found: list[Violation]) -> int | None:
