@@ -3,7 +3,6 @@
 from datetime import datetime
 
 from rich.console import Group, RenderableType
-from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +14,7 @@ from monitord_client.v1.check_log_pb2 import Certificate, CheckEvidence, CheckLo
 
 _PHASES = ("dns", "connect", "tls", "ttfb", "transfer")
 _BAR = 40
+_RULE = 60
 
 
 def explained(row: CheckLog, title: str, now: datetime) -> RenderableType:
@@ -40,7 +40,8 @@ def explained(row: CheckLog, title: str, now: datetime) -> RenderableType:
 
 
 def _heading(text: str) -> RenderableType:
-    return Rule(Text(text, style="bold"), align="left", style="dim")
+    # Not rich's Rule, which is as long as the line: piped into a file, that is as long as any table may get.
+    return Text.assemble((f"{text} ", "bold"), ("\u2500" * max(3, _RULE - len(text)), "dim"))
 
 
 def _facts(row: CheckLog, now: datetime) -> Table:
