@@ -45,6 +45,37 @@ _FIELD = {
 }
 
 
+class Unseen(msgspec.Struct, frozen=True, gc=False):
+    """From ``start`` until ``end``, excluded, slots went unchecked."""
+
+    start: Instant
+    end: Instant
+
+
+def with_gaps(changes: Iterable[StatusChange], gaps: Iterable[Unseen]) -> list[StatusChange]:
+    """Return the changes with the status unknown during each gap: nobody looked, so nobody may claim it was up.
+
+    After a gap holds what was decided last, before it or in it. Both arguments are in order of time. A pause stays
+    a pause.
+    """
+    told = list(changes)
+    shaded: list[StatusChange] = []
+    status, taken = Status.UNKNOWN, 0
+    for gap in gaps:
+        while taken < len(told) and told[taken].at <= gap.start:
+            status = told[taken].status
+            shaded.append(told[taken])
+            taken += 1
+        if status is Status.PAUSED:
+            continue
+        shaded.append(StatusChange(gap.start, Status.UNKNOWN))
+        while taken < len(told) and told[taken].at < gap.end:
+            status = told[taken].status
+            taken += 1
+        shaded.append(StatusChange(gap.end, status))
+    return shaded + told[taken:]
+
+
 def time_in(changes: Iterable[StatusChange], start: Instant, end: Instant) -> TimeIn:
     """Add up the time in each status within [start, end).
 

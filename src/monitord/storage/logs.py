@@ -9,7 +9,7 @@ from monitord.domain.health import Status
 from monitord.domain.instant import DAY, HOUR, MINUTE, Instant, Micros, from_datetime, to_datetime
 from monitord.domain.log import LogEntry
 from monitord.domain.queries import LogQuery, MonitorMetrics, ResponseTimes
-from monitord.domain.uptime import StatusChange, TimeIn, time_in
+from monitord.domain.uptime import StatusChange, TimeIn, Unseen, time_in, with_gaps
 from monitord.storage import rows
 from monitord.storage.database import Connection, Database
 from monitord.storage.monitor_writes import not_found
@@ -61,6 +61,12 @@ UNION ALL
 (SELECT at, after, id FROM monitor_transitions WHERE org_id = $1 AND monitor_id = $2 AND at > $3 AND at < $4)
 ORDER BY at, id
 """
+# A gap is recorded after it, perhaps after the end of the window.
+GAPS = f"""
+SELECT scheduled_at, gap_until FROM monitor_logs
+WHERE org_id = $1 AND monitor_id = $2 AND checked_at > $3 AND trigger = {Trigger.GAP:d} AND scheduled_at < $4
+ORDER BY scheduled_at
+"""  # noqa: S608 - made of constants
 _WORKED = f"verdict IN ({Verdict.UP:d}, {Verdict.DEGRADED:d})"
 STATISTICS = f"""
 SELECT count(*) AS checks,
@@ -135,10 +141,16 @@ class LogStore:
         async with self._database.connection() as held:
             await _require(held, org_id, monitor_id)
             since, until = to_datetime(min(start, day_before)), to_datetime(end)
-            changes = [
-                StatusChange(from_datetime(row["at"]), Status(row["after"]))
-                for row in await held.fetch(TRANSITIONS, org_id, monitor_id, since, until)
-            ]
+            changes = with_gaps(
+                [
+                    StatusChange(from_datetime(row["at"]), Status(row["after"]))
+                    for row in await held.fetch(TRANSITIONS, org_id, monitor_id, since, until)
+                ],
+                [
+                    Unseen(from_datetime(row["scheduled_at"]), from_datetime(row["gap_until"]))
+                    for row in await held.fetch(GAPS, org_id, monitor_id, since, until)
+                ],
+            )
             seen = await held.fetchrow(STATISTICS, org_id, monitor_id, to_datetime(start), until)
         if seen is None:
             raise AssertionError("an aggregate has one row")

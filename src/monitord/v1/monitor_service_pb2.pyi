@@ -660,7 +660,9 @@ class GetMonitorMetricsResponse(_message.Message):
 
     @_builtins.property
     def unknown_duration(self) -> _duration_pb2.Duration:
-        """Time in which the status was not known, left out of the percentage."""
+        """Time in which the status was not known, left out of the percentage: before the first results, and the gaps of the
+        log in which nothing was checked (for as long as the log is kept).
+        """
 
     @_builtins.property
     def maintenance_duration(self) -> _duration_pb2.Duration:

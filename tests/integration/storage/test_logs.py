@@ -157,13 +157,24 @@ async def test_metrics_weigh_by_time_and_tell_response_times(
     for seq in range(1, 101):
         await log_row(database, org, web, seq, at=NOON + seq * MINUTE, response_time=float(seq))
     await log_row(database, org, web, 101, at=NOON + 101 * MINUTE, verdict=Verdict.DOWN, response_time=9999)
-    await log_row(database, org, web, 102, at=NOON, verdict=None, trigger=Trigger.GAP, gap_until=NOON)
+    await log_row(
+        database,
+        org,
+        web,
+        102,
+        at=NOON + 5 * HOUR,
+        verdict=None,
+        trigger=Trigger.GAP,
+        scheduled_at=NOON + 2 * HOUR,
+        gap_until=NOON + 5 * HOUR,
+        response_time=None,
+    )
     await log_row(database, org, web, 103, at=end)
     clock.now = end + HOUR
     found = await logs.metrics(org, web, start, end)
     assert (found.start, found.end) == (start, end)
-    assert (found.time.up, found.time.down, found.time.degraded) == (30 * HOUR, HOUR, 9 * HOUR)
-    assert (found.time.paused, found.time.unknown) == (8 * HOUR, 0)
+    assert (found.time.up, found.time.down, found.time.degraded) == (27 * HOUR, HOUR, 9 * HOUR)
+    assert (found.time.paused, found.time.unknown) == (8 * HOUR, 3 * HOUR)
     assert found.downtime_last_24h == HOUR
     assert (found.check_count, found.down_check_count) == (101, 1)
     assert msgspec.structs.astuple(found.response_times) == pytest.approx((50.5, 50.5, 95.05, 99.01))
