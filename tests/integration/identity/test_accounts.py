@@ -9,7 +9,7 @@ from monitord.domain.errors import (
     PermissionDeniedError,
     UnauthenticatedError,
 )
-from monitord.domain.instant import HOUR, MINUTE, SECOND
+from monitord.domain.instant import HOUR, MINUTE, SECOND, from_datetime
 from monitord.identity.api_keys import ApiKey
 from monitord.identity.principal import ApiKeyCredential, Principal, Scope
 from monitord.identity.private_file import PrivateFileError
@@ -163,8 +163,10 @@ async def test_pages_of_keys_are_newest_first_and_hold_each_once(identity: Ident
     await identity.accounts.revoke_api_key(admin, revoked.id)
 
     listed: list[ApiKey] = []
-    while page := await identity.accounts.list_api_keys(
-        admin, limit=2, after=(listed[-1].created_at, listed[-1].id) if listed else None
+    while len(listed) < 20 and (
+        page := await identity.accounts.list_api_keys(
+            admin, limit=2, after=(listed[-1].created_at, listed[-1].id) if listed else None
+        )
     ):
         assert len(page) <= 2
         listed += page
@@ -182,9 +184,14 @@ async def test_a_revoked_key_is_worthless_at_once_and_so_are_its_streams(identit
     stream = asyncio.create_task(identity.authenticator.wait_until_invalid(principal))
     await asyncio.sleep(0)
 
+    revoked_at = identity.clock.now()
     await identity.accounts.revoke_api_key(admin, made.key.id)
+    identity.clock.advance(SECOND)
     await identity.accounts.revoke_api_key(admin, made.key.id)
 
+    async with identity.database.connection() as connection:
+        stored = await connection.fetchval("SELECT revoked_at FROM api_keys WHERE id = $1", made.key.id)
+    assert from_datetime(stored) == revoked_at, "the record tells when it really happened"
     async with asyncio.timeout(5):
         await stream
     with pytest.raises(UnauthenticatedError):

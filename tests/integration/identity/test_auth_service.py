@@ -162,7 +162,7 @@ async def test_pages_of_keys(client: Client) -> None:
         await client.create_key()
     seen: list[str] = []
     token, pages = "", 0
-    while True:
+    while pages < 10:
         page = await client.stub.ListApiKeys(
             pb.ListApiKeysRequest(page_size=2, page_token=token), metadata=client.bearer()
         )

@@ -15,9 +15,10 @@ class FakeStore:
         self.writes: list[dict[str, Instant]] = []
         self.purges: list[Instant] = []
         self.away = False
+        self.slow_s = 0.0
 
     async def record_key_use(self, last_used: Mapping[str, Instant]) -> None:
-        await asyncio.sleep(0)
+        await asyncio.sleep(self.slow_s)
         if self.away:
             raise UnavailableError("away")
         self.writes.append(dict(last_used))
@@ -80,6 +81,22 @@ async def test_a_use_noted_while_a_failing_write_is_under_way_is_kept(upkeep: Up
     await upkeep.flush()
 
     assert [set(write) for write in store.writes] == [{"a", "b"}]
+
+
+async def test_a_later_use_of_the_same_key_wins_over_the_one_that_failed_to_be_written(
+    upkeep: Upkeep, store: FakeStore
+) -> None:
+    upkeep.note_use("a")
+    store.away, store.slow_s = True, 120.0
+    writing = asyncio.create_task(upkeep.flush())
+    await asyncio.sleep(60)
+    upkeep.note_use("a")
+    with pytest.raises(UnavailableError):
+        await writing
+    store.away = False
+    await upkeep.flush()
+
+    assert store.writes == [{"a": BEGIN // MINUTE * MINUTE + MINUTE}]
 
 
 async def test_sessions_long_over_are_purged_once_a_day(upkeep: Upkeep, store: FakeStore) -> None:

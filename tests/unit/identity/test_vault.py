@@ -3,6 +3,8 @@ import stat
 from pathlib import Path
 
 import pytest
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -78,6 +80,14 @@ def test_each_purpose_has_its_own_key_per_master_key() -> None:
     assert len({*signing, *vault.derive("seal"), OLD, NEW}) == 6
     assert signing == vault.derive("signing")
     assert signing[1:] == Vault([OLD]).derive("signing")
+
+
+def test_no_purpose_gives_away_the_key_that_seals() -> None:
+    vault = Vault([OLD])
+    sealed = vault.seal(b"secret", b"place")
+    for purpose in ("seal", "", "purpose/seal"):
+        with pytest.raises(InvalidTag):
+            AESGCM(vault.derive(purpose)[0]).decrypt(sealed[5:17], sealed[17:], sealed[:5] + b"place")
 
 
 def test_the_first_start_makes_a_private_key_file_and_the_next_one_uses_it(tmp_path: Path) -> None:
