@@ -11,7 +11,10 @@ Condition: TypeAlias = Callable[[], Awaitable[str | None]]
 """Returns None when all is well, else a sentence that says what is not."""
 
 KEEP_S = 1.0
-"""How long an answer is good for: whoever asks more often costs the database nothing."""
+"""How long a good answer is good for: whoever asks more often costs the database nothing."""
+
+KEEP_UNREADY_S = 0.1
+"""How long a bad one is: whoever waits for monitord to be ready should not wait for us to look again."""
 
 LIMIT_S = 2.0
 """How long a condition may take to be found out; slower is not well."""
@@ -47,7 +50,7 @@ class Readiness:
             return Report(ready=False, conditions={"process": "shutting down"})
         loop = asyncio.get_running_loop()
         async with self._lock:
-            if self._report is None or loop.time() - self._asked_at >= KEEP_S:
+            if self._report is None or loop.time() - self._asked_at >= _good_for_s(self._report):
                 self._report = await self._ask()
                 self._asked_at = loop.time()
             return self._report
@@ -73,3 +76,7 @@ class Readiness:
         except Exception:  # the guard: a condition that fails is a condition that does not hold
             _log.exception("readiness condition failed", condition=name)
             return "could not be found out"
+
+
+def _good_for_s(report: Report) -> float:
+    return KEEP_S if report.ready else KEEP_UNREADY_S

@@ -1,6 +1,6 @@
 import asyncio
 
-from monitord.metrics.readiness import KEEP_S, LIMIT_S, Readiness
+from monitord.metrics.readiness import KEEP_S, KEEP_UNREADY_S, LIMIT_S, Readiness
 
 
 async def well() -> str | None:
@@ -52,6 +52,19 @@ async def test_a_crowd_of_askers_costs_one_look_a_second():
     await asyncio.sleep(KEEP_S)
     await readiness.report()
     assert looks == 2
+
+
+async def test_becoming_ready_is_told_at_once():
+    reasons = ["the monitors are being loaded"]
+
+    async def loading() -> str | None:
+        return reasons[0] if reasons else None
+
+    readiness = Readiness({"engine": loading})
+    assert not await readiness.is_ready()
+    reasons.clear()
+    await asyncio.sleep(KEEP_UNREADY_S)
+    assert await readiness.is_ready()
 
 
 async def test_not_ready_at_once_when_it_drains():
