@@ -23,11 +23,13 @@ class DeadlineExceededError(errors.DomainError):
     reason = "DEADLINE_EXCEEDED"
 
 
-_MAX_MESSAGE_CHARS = 300
-_MAX_FIELD_CHARS = 200
-_MAX_METADATA_CHARS = 200
-_MAX_VIOLATION_BYTES = 2400
-"""Base64 makes a third more of it, and the message and the ErrorInfo travel too."""
+_MAX_MESSAGE_BYTES = 480
+"""It travels twice: percent-encoded, at worst three times as long, and in the details."""
+_MAX_DESCRIPTION_BYTES = 800
+_MAX_FIELD_BYTES = 200
+_MAX_METADATA_BYTES = 400
+_MAX_VIOLATIONS_BYTES = 2400
+"""All of them; base64 makes a third more of the details."""
 
 _CODES: dict[type[errors.DomainError], StatusCode] = {
     errors.InvalidArgumentError: StatusCode.INVALID_ARGUMENT,
@@ -45,6 +47,7 @@ _CODES: dict[type[errors.DomainError], StatusCode] = {
 
 _AWAY = "monitord can't do this for the moment: its database is away, or it is starting or stopping. Try again"
 _AWAY_RETRY_S = 1.0
+_ELLIPSIS = "…".encode()
 
 _REASONS = {
     StatusCode.UNIMPLEMENTED: "UNIMPLEMENTED",
@@ -80,7 +83,7 @@ def _code_of(error: errors.DomainError) -> StatusCode:
 
 
 def _status(code: StatusCode, message: str, details: list[Message]) -> grpc.Status:
-    status = status_pb2.Status(code=code.value[0], message=_cut(message, _MAX_MESSAGE_CHARS))
+    status = status_pb2.Status(code=code.value[0], message=_cut(message, _MAX_MESSAGE_BYTES))
     for detail in details:
         packed = any_pb2.Any()
         packed.Pack(detail)
@@ -89,16 +92,17 @@ def _status(code: StatusCode, message: str, details: list[Message]) -> grpc.Stat
 
 
 def _error_info(reason: str, metadata: dict[str, str]) -> error_details_pb2.ErrorInfo:
-    short = {key: _cut(value, _MAX_METADATA_CHARS) for key, value in metadata.items()}
+    short = {key: _cut(value, _MAX_METADATA_BYTES) for key, value in metadata.items()}
     return error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=short)
 
 
 def _bad_request(violations: list[errors.Violation]) -> error_details_pb2.BadRequest:
     request = error_details_pb2.BadRequest()
-    room = _MAX_VIOLATION_BYTES
+    room = _MAX_VIOLATIONS_BYTES
     for count, violation in enumerate(violations):
         one = error_details_pb2.BadRequest.FieldViolation(
-            field=_cut(violation.field, _MAX_FIELD_CHARS), description=_cut(violation.description, _MAX_MESSAGE_CHARS)
+            field=_cut(violation.field, _MAX_FIELD_BYTES),
+            description=_cut(violation.description, _MAX_DESCRIPTION_BYTES),
         )
         room -= one.ByteSize()
         if room < 0 and count:
@@ -114,6 +118,11 @@ def _retry_info(seconds: float) -> error_details_pb2.RetryInfo:
 
 
 def _cut(text: str, limit: int) -> str:
-    """Shorten a text, and replace what UTF-8 can't hold: a lone surrogate must not turn an answer into a failure."""
-    clean = text.encode("utf-8", "replace").decode()
-    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+    """Shorten a text to so many bytes of UTF-8.
+
+    What UTF-8 can't hold is replaced: a lone surrogate must not turn an answer into a failure.
+    """
+    encoded = text.encode("utf-8", "replace")
+    if len(encoded) <= limit:
+        return encoded.decode()
+    return encoded[: limit - len(_ELLIPSIS)].decode("utf-8", "ignore") + _ELLIPSIS.decode()

@@ -57,6 +57,13 @@ def test_a_more_special_error_is_what_its_kind_is() -> None:
     assert status_of(SpecialError("")).code is StatusCode.NOT_FOUND
 
 
+def test_the_widest_texts_fit() -> None:
+    """What chance found: four bytes for a character, three characters for a byte of the message."""
+    wide = "\U0010ffff" * 500
+    assert trailers(status_of(InvalidArgumentError([Violation(wide, wide)] * 60))) < ROOM
+    assert trailers(status_of(errors.AlreadyExistsError(wide, name=wide, other=wide))) < ROOM
+
+
 _LONG = st.text(st.characters(codec="utf-8"), max_size=500).map(lambda text: text * 40)
 
 
