@@ -43,4 +43,4 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
         raise RuntimeError("real I/O under virtual time; pass in a fake")
 
-    run_in_executor = create_connection = create_server = create_datagram_endpoint = _refuse  # type: ignore[assignment]
+    run_in_executor = create_connection = create_server = create_datagram_endpoint = _refuse

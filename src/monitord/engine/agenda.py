@@ -139,9 +139,9 @@ class Agenda:
         if self.parked:
             self.skip(grid.after(now), GapReason.PARKED)
             return None
-        if late >= grid.interval or not (self._cause is None or stepped or self._makes_up(late)):
+        catch_up = self._cause is None or stepped or self._late_ok or late <= min(_LATE_AT_MOST, grid.interval // 10)
+        if late >= grid.interval or not catch_up:
             reason = GapReason.SUSPENDED if stepped else self._busy_with(late)
-            catch_up = self._cause is None or stepped or self._late_ok
             slot = next_due(grid, slot, now, catch_up=catch_up).slot
             self.skip(slot, reason)
             if slot > now:
@@ -153,10 +153,6 @@ class Agenda:
         """Return what kept us from being on time, by ``late`` microseconds."""
         queue_alone = self._cause is GapReason.OVERRUN and self._queued_s * SECOND > late
         return GapReason.OVERLOAD if queue_alone or self._cause is None else self._cause
-
-    def _makes_up(self, late: int) -> bool:
-        assert self._grid is not None
-        return self._late_ok or late <= min(_LATE_AT_MOST, self._grid.interval // 10)
 
     def skip(self, until: Instant, reason: GapReason) -> None:
         """Record the slots not accounted for before ``until`` as a gap, if there are any (I5)."""

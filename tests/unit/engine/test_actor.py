@@ -9,7 +9,7 @@ from monitord.domain.health import Health, Policy, Status
 from monitord.domain.instant import SECOND
 from monitord.domain.monitor import Monitor
 from monitord.domain.schedule import grid_of
-from tests.support.clock import EPOCH
+from tests.support.clock import EPOCH, VirtualClock
 from tests.support.engine_fakes import DOWN, UP, Call, Fold, assign, monitor
 from tests.unit.engine.conftest import Engine, build, running
 
@@ -25,7 +25,7 @@ def close(moments: list[float]) -> list[object]:
     return [pytest.approx(moment, abs=1e-5) for moment in moments]
 
 
-def gap(row: Gap, clock) -> tuple[float, int, GapReason]:
+def gap(row: Gap, clock: VirtualClock) -> tuple[float, int, GapReason]:
     return round(clock.since_epoch(row.first_slot), 3), row.slots, row.reason
 
 
@@ -95,6 +95,7 @@ async def test_while_a_change_is_suspected_checks_come_every_recheck_interval(en
         (Trigger.SCHEDULED, 180),
     ]
     assert engine.supervisor.statuses() == {Status.UP: 1}
+    assert len(engine.meter.lags) == 4  # a check off the grid has no slot to be late for
 
 
 async def test_a_slot_that_comes_due_during_a_recheck_is_checked_right_after(engine: Engine) -> None:

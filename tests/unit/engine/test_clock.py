@@ -7,7 +7,9 @@ from tests.support.clock import VirtualClock
 from tests.support.virtual_time import VirtualTimeLoop
 
 
-async def watch_for(seconds: float, clock: VirtualClock, at: float = 0.0, step: float = 0.0, stall: float = 0.0):
+async def watch_for(
+    seconds: float, clock: VirtualClock, at: float = 0.0, step: float = 0.0, stall: float = 0.0
+) -> tuple[list[float], list[float], ClockWatch]:
     steps: list[float] = []
     lags: list[float] = []
 

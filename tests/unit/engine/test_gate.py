@@ -34,7 +34,8 @@ async def test_bounds_in_all_and_per_host() -> None:
 
 
 async def test_first_come_first_served() -> None:
-    gate, log = Gate(limit=1, per_host=1), []
+    gate = Gate(limit=1, per_host=1)
+    log: list[tuple[str, float]] = []
     async with asyncio.TaskGroup() as group:
         for host in "abcabc":
             group.create_task(hold(gate, host, 1, log))
@@ -43,7 +44,8 @@ async def test_first_come_first_served() -> None:
 
 async def test_a_slow_host_delays_no_other() -> None:
     """(I11) Fifty checks of a host that hangs wait for each other, and nobody waits for them."""
-    gate, log = Gate(limit=10, per_host=2), []
+    gate = Gate(limit=10, per_host=2)
+    log: list[tuple[str, float]] = []
     async with asyncio.TaskGroup() as group:
         for _ in range(50):
             group.create_task(hold(gate, "slow", 10, log))

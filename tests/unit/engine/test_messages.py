@@ -314,13 +314,13 @@ async def test_a_stop_refuses_those_who_wait_for_a_check(engine: Engine) -> None
         await engine.supervisor.check_now(m)
     await stop
     with pytest.raises(FailedPreconditionError):
-        await queued
+        await asyncio.wait_for(queued, 100)
 
     paused = asyncio.create_task(engine.supervisor.check_now(monitor(2)))
     await asyncio.sleep(1)
     await engine.supervisor.stop(2)
     with pytest.raises(FailedPreconditionError):
-        await paused
+        await asyncio.wait_for(paused, 100)
 
 
 async def test_a_row_that_cannot_be_stored_is_the_callers_error_alone(engine: Engine) -> None:
@@ -350,10 +350,9 @@ async def test_drain_lets_checks_end_and_begins_none() -> None:
         for id_ in range(1, 61):
             engine.supervisor.adopt(assign(monitor(id_, interval_s=60, timeout_ms=200_000), EPOCH))
         await engine.until(61)
-        assert engine.supervisor.accepting
-        begun = len(engine.probe.calls)
+        accepting, begun = engine.supervisor.accepting, len(engine.probe.calls)
         await engine.supervisor.drain(5)
-        assert not engine.supervisor.accepting
+        assert (accepting, engine.supervisor.accepting) == (True, False)
         assert engine.clock.monotonic() <= 66.01
         assert len(engine.probe.calls) == begun
         assert all(call.done for call in engine.probe.calls)
@@ -378,4 +377,4 @@ async def test_the_end_of_the_process_answers_whoever_waits() -> None:
         await asyncio.sleep(2)
     for caller in (waiting, storing, other):
         with pytest.raises(UnavailableError):
-            await caller
+            await asyncio.wait_for(caller, 100)
