@@ -32,6 +32,7 @@ class World:
         self.store = MonitorStore(database, PlainSealer(), clock=self.clock)
         self._names = itertools.count(1)
         self._slots: dict[int, int] = {}
+        self.positions = 0
 
     def ledger(self, database: Database | None = None, **options: Any) -> Ledger:
         return Ledger(database or self.database, clock=self.clock, **options)
