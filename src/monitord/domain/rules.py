@@ -199,7 +199,9 @@ def _of_header_value(header: Header, secret_may_be_kept: bool, at: str) -> Itera
     if _NOT_IN_HEADER.search(header.value):
         yield Violation(f"{at}.value", "must contain no line breaks, NUL or other control characters")
     if header.secret and not header.value and not secret_may_be_kept:
-        yield Violation(f"{at}.value", "must be given: no value of this secret header is stored that could be kept")
+        yield Violation(
+            f"{at}.value", "must be given: no value of this secret header is stored for this scheme, host and port"
+        )
 
 
 def _of_expectations(check: HttpCheck) -> Iterator[Violation]:

@@ -3,6 +3,7 @@
 import msgspec
 
 from monitord.domain.monitor import Check, Header
+from monitord.domain.target import InvalidTargetError, parse_target
 
 
 def keep_secrets(check: Check, stored: Check) -> Check:
@@ -10,8 +11,11 @@ def keep_secrets(check: Check, stored: Check) -> Check:
 
     Users never see a secret again, so an empty one in a change means "as before". Headers are matched by name,
     without regard to case, and by their order where a name occurs more than once.
+
+    Nothing is kept when the URL's origin is another: whoever may change a monitor could otherwise have its secrets
+    sent to a server of their own, and so read what is write-only (T15).
     """
-    if not any(header.secret and not header.value for header in check.headers):
+    if not any(header.secret and not header.value for header in check.headers) or not _same_origin(check, stored):
         return check
     known: dict[str, list[str]] = {}
     for header in stored.headers:
@@ -26,3 +30,10 @@ def _filled(header: Header, known: dict[str, list[str]]) -> Header:
     values = known.get(header.name.lower())
     kept = values.pop(0) if values else ""
     return header if header.value else msgspec.structs.replace(header, value=kept)
+
+
+def _same_origin(check: Check, stored: Check) -> bool:
+    try:
+        return parse_target(check.url).origin == parse_target(stored.url).origin
+    except InvalidTargetError:
+        return False

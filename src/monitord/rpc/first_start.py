@@ -23,4 +23,4 @@ def read_set(path: Path, specs: SpecReader) -> list[MonitorSpec]:
         request = json_format.ParseDict(content or {}, pb.ApplyMonitorsRequest())
     except (yaml.YAMLError, json_format.ParseError, UnicodeDecodeError) as error:
         raise InvalidArgumentError([Violation(str(path), f"must be a set of monitors in YAML: {error}")]) from error
-    return specs.whole_set(request.monitors)
+    return specs.with_secrets(specs.whole_set(request.monitors), {})

@@ -297,9 +297,12 @@ async def test_an_update_keeps_a_secret_that_comes_without_its_value(api: Api) -
     assert stored.monitor.spec.check.headers[0].value == "s3cret"
     wish.http.headers[0].name = "X-Other"
     refused = await refusal(update(api, wish, "http.headers"))
-    assert refused.violations == {
-        "monitor.http.headers[0].value": "must be given: no value of this secret header is stored that could be kept"
-    }
+    must_be_given = "must be given: no value of this secret header is stored for this scheme, host and port"
+    assert refused.violations == {"monitor.http.headers[0].value": must_be_given}
+    elsewhere = monitor_pb2.Monitor(id=made.id)
+    elsewhere.http.url = "http://127.0.0.1:81/"
+    refused = await refusal(update(api, elsewhere, "http.url"))
+    assert refused.violations == {"monitor.http.headers[0].value": must_be_given}
 
 
 async def test_a_change_of_nothing_changes_nothing(api: Api) -> None:

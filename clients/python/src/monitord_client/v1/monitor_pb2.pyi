@@ -386,7 +386,8 @@ class HttpHeader(_message.Message):
     """The name, as RFC 9110 allows it."""
     value: _builtins.str
     """The value; at most 4,096 bytes, no line breaks. Empty in answers when `secret`. In UpdateMonitor and ApplyMonitors
-    a secret header of the same name with an empty value keeps its stored value.
+    a secret header of the same name with an empty value keeps its stored value, as long as the URL's scheme, host and
+    port stay the same: a secret is not sent where its owner did not mean it to go.
     """
     secret: _builtins.bool
     """Write-only: never shown again, not sent on after a redirect to another origin."""
