@@ -7,6 +7,8 @@ from typing import Protocol
 import structlog
 
 PERIOD_S = 60.0
+LOOK_S = 1.0
+"""How soon to look again while monitord is not ready, as at its start."""
 LIMIT_S = 10.0
 
 _log = structlog.get_logger(__name__)
@@ -30,13 +32,15 @@ class Heartbeat:
         self._failing = False
 
     async def run(self) -> None:
-        """Beat at a fixed rate until cancelled."""
+        """Beat at a fixed rate while ready, at once when that begins, until cancelled."""
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
             if await self._is_ready():
                 self._tell(await self._beat())
-            due = max(due + PERIOD_S, loop.time())
+                due = max(due + PERIOD_S, loop.time())
+            else:
+                due = loop.time() + LOOK_S
             await asyncio.sleep(due - loop.time())
 
     async def _beat(self) -> str | None:

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from structlog.testing import capture_logs
 
-from monitord.metrics.heartbeat import LIMIT_S, PERIOD_S, Heartbeat
+from monitord.metrics.heartbeat import LIMIT_S, LOOK_S, PERIOD_S, Heartbeat
 
 URL = "https://hc.example.org/ping/hunter2"
 
@@ -46,6 +46,16 @@ async def test_is_silent_while_not_ready():
 
     await run_for(3 * PERIOD_S + 1, Heartbeat(URL, web, ready))
     assert web.asked_at == [2 * PERIOD_S, 3 * PERIOD_S]
+
+
+async def test_the_first_beat_does_not_wait_for_a_minute_when_monitord_is_ready_a_moment_after_its_start():
+    web = Web(lambda: 200)
+
+    async def ready() -> bool:
+        return asyncio.get_running_loop().time() > 0
+
+    await run_for(PERIOD_S + 2, Heartbeat(URL, web, ready))
+    assert web.asked_at == [LOOK_S, LOOK_S + PERIOD_S]
 
 
 async def test_failures_are_told_once_when_they_begin_and_end_and_the_url_never():
