@@ -80,10 +80,10 @@ class _Tail:
 class Spool:
     """A queue in the order of arrival per monitor, never longer than its bound plus one gap per monitor."""
 
-    def __init__(self, max_rows: int) -> None:
-        """Hold at most ``max_rows`` rows, and evidence for a fiftieth of them."""
+    def __init__(self, max_rows: int, *, thin_from: int | None = None) -> None:
+        """Hold at most ``max_rows`` rows, evidence for a fiftieth of them; thin out from ``thin_from`` on (half)."""
         self._max_rows = max_rows
-        self._thin_from = max_rows // 2
+        self._thin_from = max_rows // 2 if thin_from is None else thin_from
         self._max_evidence = max(1_000, max_rows // 50)
         self._evidence = 0
         self._queue: deque[Item | _Node] = deque()
