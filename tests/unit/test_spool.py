@@ -179,6 +179,29 @@ def test_a_monitor_that_flaps_for_ever_is_bounded_and_counted() -> None:
     assert all(isinstance(item, CheckResult) for item in rest)
 
 
+def test_what_was_taken_is_not_thinned_out_any_more() -> None:
+    outage = Outage(Spool(UNTHINNED, thin_from=0), health=Health(status=Status.UP))
+    for id_ in (1, 1, 1, 2):
+        outage.record(outage.result(id_, Verdict.UP))
+    taken = outage.spool.take(3)
+    outage.record(outage.result(1, Verdict.UP))
+    outage.spool.put_back(taken)
+    assert sorted(outage.slots(outage.drain())) == sorted(outage.given)
+
+
+def test_thinning_out_begins_anew_after_a_pause() -> None:
+    outage = Outage(Spool(UNTHINNED, thin_from=4), health=Health(status=Status.UP))
+    for id_ in (2, 2, 2, 2, 1, 1, 1):
+        outage.record(outage.result(id_, Verdict.UP))
+    outage.spool.take(4)
+    outage.record(outage.result(1, Verdict.DOWN))
+    for _ in range(3):
+        outage.record(outage.result(2, Verdict.UP))
+    outage.record(outage.result(1, Verdict.UP))
+    rows = [item for item in outage.drain() if isinstance(item, CheckResult) and item.monitor_id == 1]
+    assert [row.observation.verdict for row in rows][-2:] == [Verdict.DOWN, Verdict.UP]
+
+
 def test_gaps_of_one_reason_become_one() -> None:
     outage = Outage(Spool(UNTHINNED, thin_from=0))
     for _ in range(1_000):
