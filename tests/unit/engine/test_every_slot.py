@@ -38,6 +38,8 @@ class History:
     spans: list[Span] = field(default_factory=list)
     monitor: Monitor = field(default_factory=lambda: monitor(interval_s=10, timeout_ms=8000))
     changed_at: float = 0.0
+    intervals: dict[int, int] = field(default_factory=dict)
+    """By version: a gap's slots are those of its version."""
     held: list[asyncio.Task[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -79,10 +81,12 @@ class History:
 
     async def _event(self, engine: Engine) -> None:
         now = self.clock.now()
+        self.intervals[self.monitor.version] = self.monitor.grid.interval
         before = len(self.spans), self.spans[-1].until
         await self._one_of_many(engine, now)
         if before != (len(self.spans), self.spans[-1].until):
             self.changed_at = self.clock.monotonic()
+            self.intervals[self.monitor.version] = self.monitor.grid.interval
 
     async def _one_of_many(self, engine: Engine, now: Instant) -> None:
         paused = self.spans[-1].until is not None
@@ -128,11 +132,12 @@ class History:
         self.spans.append(Span(monitor.grid, self.clock.now()))
 
     def audit(self) -> None:
+        self.intervals[self.monitor.version] = self.monitor.grid.interval
         until = self.covered_until()
         times: dict[Instant, int] = {}
         for row in self.recorder.rows:
             if isinstance(row, Gap):
-                interval = row_interval(self.spans, row)
+                interval = self.intervals[row.monitor_version]
                 for slot in range(row.first_slot, row.until, interval):
                     times[slot] = times.get(slot, 0) + 1
                 assert row.slots == len(range(row.first_slot, row.until, interval))
@@ -144,17 +149,6 @@ class History:
             for slot in range(first, end, span.grid.interval):
                 assert times.get(slot, 0) == 1, (slot, times.get(slot, 0), span)
         assert self.probe.overlaps == 0
-
-
-def row_interval(spans: list[Span], row: Gap) -> int:
-    """Return the interval of the version that the gap is of: its first slot is on that grid."""
-    for span in spans:
-        if (
-            span.start <= row.first_slot < (span.until or row.until)
-            and (row.first_slot - span.grid.phase) % (span.grid.interval) == 0
-        ):
-            return span.grid.interval
-    raise AssertionError(f"{row} is on no grid that held then")
 
 
 @given(st.integers(0, 2**32))
