@@ -181,8 +181,8 @@ def test_a_monitor_that_flaps_for_ever_is_bounded_and_counted() -> None:
 
 def test_what_was_taken_is_not_thinned_out_any_more() -> None:
     outage = Outage(Spool(UNTHINNED, thin_from=0), health=Health(status=Status.UP))
-    for id_ in (1, 1, 1, 2):
-        outage.record(outage.result(id_, Verdict.UP))
+    for id_, trigger in ((1, Trigger.SCHEDULED), (1, Trigger.SCHEDULED), (1, Trigger.RECHECK), (2, Trigger.SCHEDULED)):
+        outage.record(outage.result(id_, Verdict.UP, trigger))
     taken = outage.spool.take(3)
     outage.record(outage.result(1, Verdict.UP))
     outage.spool.put_back(taken)
