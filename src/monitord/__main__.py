@@ -39,7 +39,8 @@ def run(
         Path | None,
         typer.Option(help="Monitors to create on the first start, as for `monitorctl apply`.", exists=True),
     ] = None,
-    demo: Annotated[bool, typer.Option(help="Also serve practice targets on 127.0.0.1:9465.")] = False,
+    demo: Annotated[bool, typer.Option(help="Also serve practice targets on this machine.")] = False,
+    demo_port: Annotated[int, typer.Option(min=0, max=65535, help="Where; the examples expect them there.")] = 9465,
     console: Annotated[
         Literal["auto", "table", "lines", "none"] | None,
         typer.Option(help="What to show: a live table, one line per check, or neither. Default: MONITORD_CONSOLE."),
@@ -49,7 +50,9 @@ def run(
     from monitord.lifecycle import Options, serve
 
     configured = _settings()
-    raise typer.Exit(serve(configured, Options(apply=apply, demo=demo, console=console or configured.console)))
+    raise typer.Exit(
+        serve(configured, Options(apply=apply, demo=demo, demo_port=demo_port, console=console or configured.console))
+    )
 
 
 @cli.command()

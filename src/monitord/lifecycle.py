@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import structlog
 import uvloop
@@ -21,6 +21,8 @@ from monitord import __version__
 from monitord.app import App
 from monitord.console.banner import Welcome, show
 from monitord.console.choice import console_for
+from monitord.demo import HOST as DEMO_HOST
+from monitord.demo import PORT as DEMO_PORT
 from monitord.demo import DemoTargets
 from monitord.domain.errors import DomainError
 from monitord.engine.clock import SystemClock
@@ -33,6 +35,8 @@ from monitord.startup import KEY_FILE, addresses_of, first_administrator, make_s
 from monitord.storage.accounts import AccountStore
 from monitord.storage.migrate import migrate
 from monitord.storage.private_server import PrivateServer
+
+_T = TypeVar("_T")
 
 ConsoleMode = Literal["auto", "table", "lines", "none"]
 
@@ -48,6 +52,7 @@ class Options:
 
     apply: Path | None = None
     demo: bool = False
+    demo_port: int = DEMO_PORT
     console: ConsoleMode = "auto"
 
 
@@ -92,24 +97,46 @@ async def _serve(settings: Settings, options: Options) -> int:
     stop = asyncio.Event()
     _obey_signals(stop)
     async with AsyncExitStack() as stack:
-        make_state_dir(settings.state_dir)
-        vault = Vault.open(settings.state_dir, settings.secret_key.get_secret_value() if settings.secret_key else None)
-        dsn, server = await stack.enter_async_context(postgres(settings, _say))
-        database = await stack.enter_async_context(pool(dsn, settings.database_pool_size))
-        console = console_for(options.console, sys.stdout, SystemClock().now)
-        app = App(settings, database, vault, await addresses_of(dsn), console)
-        if options.demo:
-            demo = DemoTargets()
-            await demo.start()
-            stack.push_async_callback(demo.stop)
-        new_key = await first_administrator(settings, app.accounts)
-        if new_key is not None and options.apply is not None:
-            await app.apply_file(new_key, options.apply)
-        bound = await app.open()
-        stack.push_async_callback(app.shut)
-        show(_welcome(settings, bound, server, new_key), sys.stdout)
-        await _work(app, server, stop, settings.shutdown_grace_s)
+        started = await _unless(stop, _start(settings, options, stack))
+        if started is not None:
+            await _work(*started, stop, settings.shutdown_grace_s)
     return 0
+
+
+async def _start(settings: Settings, options: Options, stack: AsyncExitStack) -> tuple[App, PrivateServer | None]:
+    """Make everything ready and say where it is; what is to be undone at the end goes on the stack as it is done."""
+    make_state_dir(settings.state_dir)
+    vault = Vault.open(settings.state_dir, settings.secret_key.get_secret_value() if settings.secret_key else None)
+    dsn, server = await stack.enter_async_context(postgres(settings, _say))
+    database = await stack.enter_async_context(
+        pool(dsn, settings.database_pool_size, within_s=settings.database_wait_s)
+    )
+    console = console_for(options.console, sys.stdout, SystemClock().now)
+    app = App(settings, database, vault, await addresses_of(dsn), console)
+    demo_url = None
+    if options.demo:
+        demo = DemoTargets(port=options.demo_port)
+        stack.push_async_callback(demo.stop)
+        demo_url = f"http://{DEMO_HOST}:{await demo.start()}/slow"
+    new_key = await first_administrator(settings, app.accounts)
+    if new_key is not None and options.apply is not None:
+        await app.apply_file(new_key, options.apply)
+    stack.push_async_callback(app.shut)
+    bound = await app.open()
+    show(_welcome(settings, bound, server, new_key, demo_url), sys.stdout)
+    return app, server
+
+
+async def _unless(stop: asyncio.Event, job: Coroutine[Any, Any, _T]) -> _T | None:
+    """Return what a job returns; or None when told to stop first, once the job is cancelled and over."""
+    tasks = (asyncio.ensure_future(job), asyncio.ensure_future(stop.wait()))
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return tasks[0].result() if tasks[0].done() else None
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _work(app: App, server: PrivateServer | None, stop: asyncio.Event, grace_s: float) -> None:
@@ -157,16 +184,20 @@ def _end_in_any_case(limit_s: float) -> None:
     timer.start()
 
 
-def _welcome(settings: Settings, bound: tuple[int, int], server: PrivateServer | None, new_key: str | None) -> Welcome:
+def _welcome(
+    settings: Settings, bound: tuple[int, int], server: PrivateServer | None, new_key: str | None, demo_url: str | None
+) -> Welcome:
     key_file = settings.state_dir / KEY_FILE
+    metrics_address = f"{settings.metrics_host}:{bound[1]}"
     return Welcome(
         version=__version__,
         grpc_address=f"{settings.host}:{bound[0]}",
-        metrics_address=f"{settings.metrics_host}:{bound[1]}",
+        metrics_address=metrics_address,
         database="private Postgres in " + str(settings.state_dir) if server else "as MONITORD_DATABASE_URL says",
         key_file=key_file if key_file.exists() else None,
         new_key=new_key,
         monitorctl=_monitorctl(),
+        example_url=demo_url or f"http://{metrics_address}/readyz",
     )
 
 

@@ -60,6 +60,9 @@ class Settings(BaseModel):
         "private Postgres of its own in the state folder.",
     )
     database_pool_size: int = Field(8, ge=2, le=100, description="Connections to Postgres, at most.")
+    database_wait_s: float = Field(
+        60, ge=0, le=3600, description="How long a start waits for that Postgres to answer, in seconds."
+    )
     secret_key: SecretStr | None = Field(
         None,
         description="What secrets in the database are sealed with: 32 random bytes in base64 (`openssl rand -base64 "

@@ -21,9 +21,6 @@ Announce = Callable[[str], None]
 KEY_FILE = "admin.key"
 """The first administrator's API key, in the state folder."""
 
-_DATABASE_WAIT_S = 60.0
-"""How long a Postgres that was started together with us, as by compose, may take to answer."""
-
 
 def make_state_dir(path: Path) -> Path:
     """Make the state folder, for us alone, and return it. Raises FailedPreconditionError when that can't be."""
@@ -47,7 +44,7 @@ async def postgres(settings: Settings, announce: Announce) -> AsyncIterator[tupl
     """
     if settings.database_url is not None:
         dsn = settings.database_url.get_secret_value()
-        if await migrate(dsn, within_s=_DATABASE_WAIT_S):
+        if await migrate(dsn, within_s=settings.database_wait_s, announce=announce):
             announce("The database's schema is up to date now.")
         yield dsn, None
         return
@@ -61,10 +58,10 @@ async def postgres(settings: Settings, announce: Announce) -> AsyncIterator[tupl
 
 
 @contextlib.asynccontextmanager
-async def pool(dsn: str, size: int) -> AsyncIterator[Database]:
-    """Yield the pool of connections, open for the length of the block."""
+async def pool(dsn: str, size: int, *, within_s: float = 0.0) -> AsyncIterator[Database]:
+    """Yield the pool of connections, open for the length of the block; wait up to ``within_s`` seconds for Postgres."""
     database = Database(dsn, pool_size=size)
-    await database.open(within_s=_DATABASE_WAIT_S)
+    await database.open(within_s=within_s)
     try:
         yield database
     finally:

@@ -23,13 +23,15 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True):
     """The key itself, at the first start alone."""
     monitorctl: str = "monitorctl"
     """How to call the client from here."""
+    example_url: str
+    """What to try `monitorctl test` on: something that runs."""
 
     def commands(self) -> tuple[str, ...]:
         """Return three commands to try next."""
         ctl = self.monitorctl
         if self.grpc_address != DEFAULT_ADDRESS:
             ctl += f" --address {self.grpc_address}"
-        return (f"{ctl} list", f"{ctl} tail", f"{ctl} test http://127.0.0.1:9465/slow")
+        return (f"{ctl} list", f"{ctl} tail", f"{ctl} test {self.example_url}")
 
 
 def banner(welcome: Welcome) -> str:

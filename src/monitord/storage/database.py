@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
@@ -156,8 +156,12 @@ class Database:
                 raise UnavailableError("The database accepts no writes: it is a standby, or read-only.")
 
 
-async def connect(dsn: str, *, within_s: float = 0.0) -> "asyncpg.Connection[asyncpg.Record]":
+async def connect(
+    dsn: str, *, within_s: float = 0.0, announce: Callable[[str], None] | None = None
+) -> "asyncpg.Connection[asyncpg.Record]":
     """Open one connection outside any pool; keep trying for ``within_s`` seconds while the server is away.
+
+    ``announce`` is told once, if there is something to wait for.
 
     Raises:
         UnavailableError: it stayed away.
@@ -169,9 +173,12 @@ async def connect(dsn: str, *, within_s: float = 0.0) -> "asyncpg.Connection[asy
         try:
             with unavailable_when_away():
                 return await _connect_once(dsn)
-        except UnavailableError:
+        except UnavailableError as error:
             if time.monotonic() >= deadline:
                 raise
+            if announce is not None:
+                announce(f"{error.message} Trying for up to {within_s:g} s.")
+                announce = None
         await asyncio.sleep(0.2)
 
 

@@ -5,6 +5,7 @@ most of a second to import, it is imported only where something is missing.
 """
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,17 +29,18 @@ def revisions() -> list[str]:
     return sorted(path.name.partition("_")[0] for path in (_FOLDER / "versions").glob("[0-9]*_*.sql"))
 
 
-async def migrate(dsn: str, *, within_s: float = 0.0) -> bool:
+async def migrate(dsn: str, *, within_s: float = 0.0, announce: Callable[[str], None] | None = None) -> bool:
     """Bring the database to the newest revision, and return whether anything had to be done.
 
-    Waits up to ``within_s`` seconds for the server, and for another process that is migrating the same database.
+    Waits up to ``within_s`` seconds for the server, which ``announce`` is told, and for another process that is
+    migrating the same database.
 
     Raises:
         FailedPreconditionError: the database is of a newer monitord, or the server is too old or refuses us.
         UnavailableError: the server is away, or the other process does not finish.
 
     """
-    connection = await connect(dsn, within_s=within_s)
+    connection = await connect(dsn, within_s=within_s, announce=announce)
     try:
         major = connection.get_server_version().major
         if major < OLDEST_SERVER:

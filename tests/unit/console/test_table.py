@@ -139,6 +139,7 @@ def test_the_banner_says_where_everything_is_and_shows_the_key_only_at_the_first
         key_file=tmp_path / "admin.key",
         new_key="mk_secret",
         monitorctl=".venv/bin/monitorctl",
+        example_url="http://127.0.0.1:9465/slow",
     )
     text = banner(welcome)
     assert text.isascii()
@@ -151,6 +152,8 @@ def test_the_banner_says_where_everything_is_and_shows_the_key_only_at_the_first
         metrics_address="127.0.0.1:9464",
         database="db.internal",
         key_file=None,
+        example_url="http://127.0.0.1:9464/readyz",
     )
+    assert "monitorctl --address 127.0.0.1:6000 test http://127.0.0.1:9464/readyz" in banner(later)
     assert "mk_" not in banner(later)
     assert "monitorctl --address 127.0.0.1:6000 list" in banner(later)
