@@ -35,6 +35,13 @@ steps = st.lists(
 )
 
 
+class _Answered:
+    """The future of somebody who waits no more."""
+
+    def done(self) -> bool:
+        return True
+
+
 class Outage:
     """Monitors, their spool, and what was put into it."""
 
@@ -88,7 +95,9 @@ class Outage:
             match step, argument:
                 case "results", (int(id_), Verdict() as verdict, list(how)):
                     for trigger in how:
-                        self.record(self.result(id_, verdict, trigger))
+                        result = self.result(id_, verdict, trigger)
+                        awaited = trigger is Trigger.MANUAL and len(self.given) % 2
+                        self.record(Awaited(result, _Answered()) if awaited else result)  # type: ignore[arg-type]
                 case "gap", (int(id_), int(count)):
                     self.record_gap(id_, count)
                 case "failed flush", int(count):
@@ -200,6 +209,16 @@ def test_thinning_out_begins_anew_after_a_pause() -> None:
     outage.record(outage.result(1, Verdict.UP))
     rows = [item for item in outage.drain() if isinstance(item, CheckResult) and item.monitor_id == 1]
     assert [row.observation.verdict for row in rows][-2:] == [Verdict.DOWN, Verdict.UP]
+
+
+def test_nothing_gets_before_what_somebody_waits_for() -> None:
+    outage = Outage(Spool(UNTHINNED, thin_from=0), health=Health(status=Status.UP))
+    for _ in range(3):
+        outage.record(outage.result(1, Verdict.UP))
+    asked = Awaited(outage.result(1, Verdict.DOWN, Trigger.MANUAL), _Answered())  # type: ignore[arg-type]
+    outage.record(asked)
+    outage.record(outage.result(1, Verdict.UP))
+    assert outage.drain().index(asked) == 3
 
 
 def test_gaps_of_one_reason_become_one() -> None:

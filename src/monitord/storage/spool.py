@@ -112,7 +112,7 @@ class Spool:
         elif type(item) is GapRecord:
             self._append_gap(item)
         else:
-            self._queue.append(item)
+            self._append_apart(item)
         while len(self._queue) > self._max_rows:
             self._evict()
 
@@ -120,8 +120,7 @@ class Spool:
         """Remove and return the oldest items, at most ``limit``."""
         items: list[Item] = []
         while self._oldest and len(items) < limit:
-            # In the order in which monitors were first evicted; across monitors any order will do.
-            items.append(self._oldest.pop(next(iter(self._oldest))))
+            items.append(self._oldest.popitem()[1])  # across monitors any order will do
         while self._kept and len(items) < limit:
             items.append(self._kept.popleft())
         queue = self._queue
@@ -194,6 +193,14 @@ class Spool:
             tail.last.item = _joined(tail.last.item, record)
         else:
             self._begin(record, key, idle=False)
+
+    def _append_apart(self, item: Item) -> None:
+        """Add what is not thinned out; what follows it of its monitor must not get before it."""
+        if isinstance(item, Awaited):
+            self._tails.pop(item.result.monitor_id, None)
+        elif isinstance(item, Parking):
+            self._tails.pop(item.monitor.id, None)
+        self._queue.append(item)
 
     def _begin(self, item: CheckResult | GapRecord, key: object, idle: bool) -> None:
         node = _Node(item)
