@@ -13,12 +13,11 @@ import structlog
 from monitord.domain.check import CheckResult, Gap
 from monitord.domain.errors import NotFoundError, UnavailableError
 from monitord.domain.instant import Instant
-from monitord.domain.log import LogEntry, entry_of_result
+from monitord.domain.log import LogEntry
 from monitord.domain.monitor import Assignment, Monitor
 from monitord.storage.database import Database
 from monitord.storage.ledger_commit import Commit
-from monitord.storage.ledger_flush import Flush
-from monitord.storage.ledger_rows import storable
+from monitord.storage.ledger_flush import Flush, without_texts
 from monitord.storage.ledger_tracks import Tracks
 from monitord.storage.ledger_writes import Lease, OwnershipLostError, take_shard
 from monitord.storage.spool import Awaited, Barrier, GapRecord, Item, Parking, Spool, future_of
@@ -70,6 +69,7 @@ class Ledger:
         self._limit = BATCH
         self._failures = 0
         self._refused = 0
+        self._ended = False
 
     # What the engine calls
 
@@ -149,11 +149,19 @@ class Ledger:
                 elif self._spool:
                     self._hurry(loud=False)
         finally:
+            self._ended = True
             self._stop_timer()
             self._disappoint()
 
     async def flush(self) -> None:
-        """Return once everything taken so far is committed; ``run`` must be running."""
+        """Return once everything taken so far is committed.
+
+        Raises:
+            UnavailableError: ``run`` has ended, or ends before that.
+
+        """
+        if self._ended:
+            raise UnavailableError("monitord is stopping.")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._spool.append(Barrier(done))
         self._wake.set()
@@ -208,7 +216,7 @@ class Ledger:
         if self._doubt is not None:
             await self._resolve(self._doubt)
         self._in_flight = self._spool.take(self._limit)
-        if all(isinstance(item, Barrier) for item in self._in_flight):
+        if all(type(item) is Barrier for item in self._in_flight):
             self._finish(self._in_flight)
             return
         flush = Flush(self._in_flight, self._tracks, self._lease)
@@ -251,7 +259,7 @@ class Ledger:
         else:
             if isinstance(items[0], CheckResult):
                 self._tracks.distrust(items[0].monitor_id)
-            plain = _plain(items[0])
+            plain = without_texts(items[0])
             if plain is not None:
                 self._in_flight = [plain]
                 self._return()
@@ -271,24 +279,13 @@ class Ledger:
         self._position = flush.last_position
         self._tracks.commit(flush.draft, flush.fresh)
         commit = flush.commit(seconds)
-        items, gone = self._in_flight, flush.draft.gone
-        self._answer(items, flush)
-        self._finish([item for item in items if not isinstance(item, Awaited)])
-        self._finish([i for i in items if isinstance(i, Awaited) and i.result.monitor_id in gone], _gone())
+        others = [item for item in self._in_flight if type(item) is not CheckResult]
+        gone = flush.draft.gone
+        flush.answer([item for item in others if type(item) is Awaited])
+        self._finish([item for item in others if type(item) is not Awaited])
+        self._finish([i for i in others if type(i) is Awaited and i.result.monitor_id in gone], _gone())
         for listener in self.listeners:
             listener(commit)
-
-    def _answer(self, items: list[Item], flush: Flush) -> None:
-        awaited = {id(item.result): item.answer for item in items if isinstance(item, Awaited)}
-        if not awaited:
-            return
-        first = flush.last_position - len(flush.draft.rows) + 1  # type: ignore[operator]
-        for position, row in enumerate(flush.draft.rows, first):
-            answer = awaited.get(id(row.source))
-            if answer is not None and not answer.done() and isinstance(row.source, CheckResult):
-                answer.set_result(
-                    entry_of_result(row.source, seq=row.seq, shard=_SHARD, position=position, counted=row.counted)
-                )
 
     def _finish(self, items: list[Item], error: Exception | None = None) -> None:
         self._in_flight = []
@@ -319,14 +316,3 @@ class Ledger:
 
 def _gone() -> NotFoundError:
     return NotFoundError("The monitor was deleted before its result could be stored.")
-
-
-def _plain(item: Item) -> Item | None:
-    """Return an item with nothing of the target's in it; None if it is so already."""
-    if isinstance(item, Awaited):
-        plain = storable(item.result)
-        return None if plain == item.result else Awaited(plain, item.answer)
-    if isinstance(item, CheckResult):
-        plain = storable(item)
-        return None if plain == item else plain
-    return None

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 from monitord.domain.check import CheckResult
 from monitord.domain.health import Transition
+from monitord.domain.log import entry_of_result
 from monitord.storage import ledger_writes as writes
 from monitord.storage.database import Transaction
 from monitord.storage.ledger_commit import Change, Commit
 from monitord.storage.ledger_draft import Draft, Track, draft
+from monitord.storage.ledger_rows import storable
 from monitord.storage.ledger_tracks import Tracks
 from monitord.storage.ledger_writes import Lease
 from monitord.storage.spool import Awaited, GapRecord, Item, Parking
@@ -59,6 +61,21 @@ class Flush:
             seconds=seconds,
         )
 
+    def answer(self, awaited: Sequence[Awaited]) -> None:
+        """Give those who wait their committed rows."""
+        assert self.last_position is not None
+        answers = {id(item.result): item.answer for item in awaited if not item.answer.done()}
+        if not answers:
+            return
+        rows = self.draft.rows
+        for position, row in enumerate(rows, self.last_position - len(rows) + 1):
+            source = row.source
+            if isinstance(source, CheckResult) and id(source) in answers:
+                entry = entry_of_result(
+                    source, seq=row.seq, shard=self._lease.shard, position=position, counted=row.counted
+                )
+                answers[id(source)].set_result(entry)
+
     async def _judge(self, tx: Transaction) -> None:
         """Fold the batch over what is stored at this moment of the transaction (I10).
 
@@ -68,7 +85,7 @@ class Flush:
         """
         known = self._known
         made = draft(self._items, known)
-        parked = {item.monitor.id for item in self._items if isinstance(item, Parking)}
+        parked = {item.monitor.id for item in self._items if type(item) is Parking}
         doubtful = made.loud | made.strangers | parked | await writes.moved(tx, made)
         if not doubtful:
             self.draft = made
@@ -87,9 +104,20 @@ class Flush:
         self.draft = draft(self._items, tracks | self.fresh, frozenset(stale - self.fresh.keys()))
 
 
+def without_texts(item: Item) -> Item | None:
+    """Return an item with nothing of the target's in it; None if it is so already."""
+    result = item.result if isinstance(item, Awaited) else item
+    if not isinstance(result, CheckResult):
+        return None
+    plain = storable(result)
+    if plain == result:
+        return None
+    return Awaited(plain, item.answer) if isinstance(item, Awaited) else plain
+
+
 def _key(item: Item) -> tuple[int, int]:
     """Return (monitor, organisation) of an item; (0, 0) for one that has none."""
-    if isinstance(item, CheckResult):
+    if type(item) is CheckResult:  # nearly all: this runs for every row
         return item.monitor_id, item.org_id
     if isinstance(item, Awaited):
         return item.result.monitor_id, item.result.org_id

@@ -235,7 +235,7 @@ def future_of(item: Item) -> "asyncio.Future[Any] | None":
     """Return the future of whoever waits for an item, if somebody does."""
     if isinstance(item, Awaited):
         return item.answer
-    return item.done if isinstance(item, Parking | Barrier) else None
+    return item.done if isinstance(item, (Parking, Barrier)) else None
 
 
 def without_evidence(result: CheckResult) -> CheckResult:
