@@ -6,6 +6,7 @@ import gc
 from collections.abc import Awaitable, Callable
 
 from benchmarks.api import api
+from benchmarks.bare import bare
 from benchmarks.checks import highest_rate, steady
 from benchmarks.peers import installed, peers
 from benchmarks.progress import say
@@ -49,8 +50,13 @@ async def _peers(o: argparse.Namespace) -> list[Figure]:
     return await peers(1000, o.windows, o.seconds)
 
 
+async def _bare(o: argparse.Namespace) -> list[Figure]:
+    return [*await bare(1000, o.windows, o.seconds), *await bare(4000, o.windows, o.seconds)]
+
+
 SCENARIOS: dict[str, tuple[Scenario, str]] = {
     "http": (_http, "1,000 HTTP checks/s"),
+    "bare": (_bare, "the floor: the same checks with nothing around them"),
     "https": (_https, "1,000 HTTPS checks/s with full, verified handshakes"),
     "peers": (_peers, "blackbox_exporter with Prometheus on the same target"),
     "10k": (_ten_thousand, "10,000 monitors every 10 s"),
