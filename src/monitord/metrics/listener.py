@@ -54,7 +54,10 @@ class HttpListener:
         except OSError as error:
             await self.stop()
             why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-            raise OSError(f"cannot serve metrics on {self._host} port {self._port}: {why}") from error
+            raise OSError(
+                f"cannot serve metrics on {self._host} port {self._port}: {why}. Set MONITORD_METRICS_PORT or "
+                "MONITORD_METRICS_HOST"
+            ) from error
         port: int = self._runner.addresses[0][1]
         return port
 
