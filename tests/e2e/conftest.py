@@ -14,10 +14,10 @@ from tests.integration.conftest import cluster as cluster
 from tests.integration.conftest import database as database
 from tests.integration.conftest import database_url as database_url
 from tests.support.postgres import Cluster
-from tests.support.process import Monitord, Monitorctl, monitord
+from tests.support.process import Monitorctl, Monitord, monitord
 
-FAST = {"MONITORD_MIN_INTERVAL_S": "1"}
-"""Checks every second, so that tests need not wait for them."""
+FAST = {"MONITORD_MIN_INTERVAL_S": "1", "MONITORD_MAX_CHECKS_PER_HOST": "200"}
+"""Checks every second, so that tests need not wait for them, of targets that are all on this machine."""
 
 
 @pytest.fixture
@@ -50,12 +50,13 @@ def shared(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture
 async def client(shared: Monitord) -> AsyncIterator[Client]:
-    """A client of the shared monitord, as its administrator."""
+    """A client of the shared monitord, as its administrator; what a test made with it goes afterwards."""
     async with shared.client() as opened:
         yield opened
+        await opened.apply_monitors([], prune=True)
 
 
 @pytest.fixture
-def ctl(shared: Monitord, tmp_path: Path) -> Monitorctl:
-    """The command of the shared monitord's administrator."""
+def ctl(shared: Monitord, client: Client, tmp_path: Path) -> Monitorctl:
+    """The command of the shared monitord's administrator; what a test made with it goes afterwards."""
     return Monitorctl(tmp_path, shared.address, shared.key)

@@ -21,18 +21,24 @@ class Request(NamedTuple):
 
 
 class Target:
-    """Answers 200 while ``up``, else 503; holds every answer back while ``held``."""
+    """Answers 200, or 503 where it is told to fail; holds every answer back between ``hold`` and ``release``."""
 
     def __init__(self) -> None:
-        self.up = True
         self.port = 0
         self.requests: list[Request] = []
         self.begun: Counter[str] = Counter()
+        self._failing: set[str] = set()
         self._free = asyncio.Event()
         self._free.set()
 
     def url(self, path: str = "/") -> str:
         return f"http://127.0.0.1:{self.port}{path}"
+
+    def fail(self, path: str = "/") -> None:
+        self._failing.add(path)
+
+    def recover(self, path: str = "/") -> None:
+        self._failing.discard(path)
 
     def hold(self) -> None:
         self._free.clear()
@@ -58,7 +64,7 @@ class Target:
         path = head.split(" ")[1]
         self.begun[path] += 1
         await self._free.wait()
-        status = "200 OK" if self.up else "503 Service Unavailable"
+        status = "503 Service Unavailable" if path in self._failing else "200 OK"
         await peer.send(f"HTTP/1.1 {status}\r\nContent-Length: 6\r\n\r\nhello\n".encode())
         self.requests.append(Request(path, time.monotonic(), head))
 
@@ -69,4 +75,7 @@ async def target() -> AsyncIterator[Target]:
     served = Target()
     async with serve(served.answer) as server:
         served.port = server.port
-        yield served
+        try:
+            yield served
+        finally:
+            served.release()

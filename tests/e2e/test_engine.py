@@ -5,7 +5,7 @@ import time
 
 from monitord_client import Client, MonitorStatus, http_monitor
 from tests.e2e.target import Target
-from tests.support.process import until
+from tests.e2e.watching import assert_accounted_for, becomes, log_of
 
 ACTS_WITHIN_S = 2.0
 """I13, for a monitor that is checked every second."""
@@ -17,32 +17,27 @@ async def test_a_new_monitor_is_checked_at_once_and_becomes_up(client: Client, u
     monitor = await client.create_monitor(http_monitor("created", up.url(), interval=1))
     await up.asked(within_s=ACTS_WITHIN_S + SLACK_S)
 
-    async def look() -> bool:
-        return (await client.get_monitor(monitor.id)).status == MonitorStatus.MONITOR_STATUS_UP
-
-    await until(look, "UP")
-    await client.delete_monitor(monitor.id)
+    await becomes(client, monitor.id, MonitorStatus.MONITOR_STATUS_UP)
 
 
 async def test_after_delete_returns_the_target_is_asked_no_more(client: Client, up: Target) -> None:
     monitors = [
-        await client.create_monitor(http_monitor(f"deleted {n}", up.url(f"/{n}"), interval=1)) for n in range(10)
+        await client.create_monitor(http_monitor(f"deleted {n}", up.url(f"/{n}"), interval=1)) for n in range(5)
     ]
-    await asyncio.gather(*(up.asked(f"/{n}") for n in range(10)))
+    await asyncio.gather(*(up.asked(f"/{n}") for n in range(5)))
     up.hold()  # whatever begins while it is deleted is under way then
-    await asyncio.gather(*(up.asked(f"/{n}", more_than=up.count(f"/{n}")) for n in range(10)))
+    await asyncio.gather(*(up.asked(f"/{n}", more_than=up.count(f"/{n}")) for n in range(5)))
     await asyncio.gather(*(client.delete_monitor(monitor.id) for monitor in monitors))
     after = up.begun.copy()
     up.release()
-    witness = await client.create_monitor(http_monitor("deleted witness", up.url("/witness"), interval=1))
+    await client.create_monitor(http_monitor("deleted witness", up.url("/witness"), interval=1))
     await up.asked("/witness", more_than=2)  # so at least two slots of each of the others have passed
     del up.begun["/witness"]
     assert up.begun == after
-    await client.delete_monitor(witness.id)
 
 
 async def test_a_paused_monitor_rests_until_it_is_resumed(client: Client, up: Target) -> None:
-    witness = await client.create_monitor(http_monitor("pause witness", up.url("/witness"), interval=1))
+    await client.create_monitor(http_monitor("pause witness", up.url("/witness"), interval=1))
     monitor = await client.create_monitor(http_monitor("paused", up.url("/paused"), interval=1))
     await up.asked("/paused")
     paused = await client.pause_monitor(monitor.id)
@@ -55,8 +50,6 @@ async def test_a_paused_monitor_rests_until_it_is_resumed(client: Client, up: Ta
     await client.resume_monitor(monitor.id)
     await up.asked("/paused", more_than=before)
     assert time.monotonic() - begun < ACTS_WITHIN_S + SLACK_S
-    for done in (monitor, witness):
-        await client.delete_monitor(done.id)
 
 
 async def test_an_update_is_acted_on_and_the_old_target_left_alone(client: Client, up: Target) -> None:
@@ -70,25 +63,16 @@ async def test_an_update_is_acted_on_and_the_old_target_left_alone(client: Clien
     assert time.monotonic() - begun < ACTS_WITHIN_S + SLACK_S
     await up.asked("/new", more_than=2)
     assert up.count("/old") - before <= 1, "at most the check that was under way"
-    await client.delete_monitor(monitor.id)
 
 
 async def test_an_outage_is_noticed_and_ends(client: Client, up: Target) -> None:
     monitor = await client.create_monitor(http_monitor("outage", up.url(), interval=1))
 
-    async def status_is(wanted: MonitorStatus) -> None:
-        async def look() -> bool:
-            return (await client.get_monitor(monitor.id)).status == wanted
-
-        await until(look, str(wanted))
-
-    await status_is(MonitorStatus.MONITOR_STATUS_UP)
-    up.up = False
-    await status_is(MonitorStatus.MONITOR_STATUS_DOWN)
-    up.up = True
-    await status_is(MonitorStatus.MONITOR_STATUS_UP)
-    sequences = [row.sequence async for row in client.list_check_logs(monitor.id)]
-    assert sequences == list(range(len(sequences), 0, -1)), "newest first, without holes (I7)"
-    categories = [row.category async for row in client.list_check_logs(monitor.id)]
-    assert "http.status" in categories
-    await client.delete_monitor(monitor.id)
+    await becomes(client, monitor.id, MonitorStatus.MONITOR_STATUS_UP)
+    up.fail()
+    await becomes(client, monitor.id, MonitorStatus.MONITOR_STATUS_DOWN)
+    up.recover()
+    await becomes(client, monitor.id, MonitorStatus.MONITOR_STATUS_UP)
+    rows = await log_of(client, monitor)
+    assert "http.status" in {row.category for row in rows}
+    assert_accounted_for(rows, monitor)

@@ -65,7 +65,6 @@ class Monitord:
         self.folder = folder
         self.state = Path(self.settings["MONITORD_STATE_DIR"])
         self._stdout, self._stderr = folder / f"{name}.stdout", folder / f"{name}.stderr"
-        self._fails_expected = False
         with self._stdout.open("wb") as stdout, self._stderr.open("wb") as stderr:
             self.process = subprocess.Popen(
                 (sys.executable, "-m", "monitord", *(arguments or ("run",))),
@@ -173,7 +172,7 @@ def _only(pattern: re.Pattern[str], text: str) -> str:
 async def monitord(
     folder: Path, *arguments: str, settings: Mapping[str, str] | None = None, name: str = "1"
 ) -> AsyncIterator[Monitord]:
-    """Run a monitord for the block; it is stopped if it still runs, killed if it does not stop, and checked for bugs."""
+    """Run a monitord for the block; stop it if it still runs by then, and fail if it shows bugs or does not stop."""
     process = Monitord(folder, *arguments, settings=settings, name=name)
     try:
         yield await process.started()
@@ -184,6 +183,30 @@ async def monitord(
         if process.process.poll() is None:
             process.process.kill()
             process.process.wait()
+
+
+async def run_monitord(
+    folder: Path, *arguments: str, settings: Mapping[str, str] | None = None, stdin: str = "", limit_s: float = 30.0
+) -> "Answer":
+    """Run a command of monitord that ends by itself."""
+    pipe = asyncio.subprocess.PIPE
+    command = (sys.executable, "-m", "monitord", *arguments)
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment(folder, settings or {}), cwd=folder
+    )
+    return await _to_its_end(process, stdin, limit_s)
+
+
+async def _to_its_end(process: asyncio.subprocess.Process, stdin: str, limit_s: float) -> "Answer":
+    try:
+        async with asyncio.timeout(limit_s):
+            stdout, stderr = await process.communicate(stdin.encode())
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode is not None
+    return Answer(process.returncode, stdout.decode(), stderr.decode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,16 +229,7 @@ class Monitorctl:
 
     async def __call__(self, *arguments: str, stdin: str = "", limit_s: float = 30.0) -> Answer:
         """Run one command to its end."""
-        process = await self.start(*arguments)
-        try:
-            async with asyncio.timeout(limit_s):
-                stdout, stderr = await process.communicate(stdin.encode())
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        assert process.returncode is not None
-        return Answer(process.returncode, stdout.decode(), stderr.decode())
+        return await _to_its_end(await self.start(*arguments), stdin, limit_s)
 
     async def ok(self, *arguments: str, stdin: str = "") -> str:
         """Run a command that has to succeed, and return what it prints."""
