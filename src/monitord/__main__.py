@@ -47,9 +47,9 @@ def run(
     ] = None,
 ) -> None:
     """Check monitors until told to stop (Ctrl-C or SIGTERM)."""
+    configured = _settings()  # a wrong setting is told before the rest is loaded
     from monitord.lifecycle import Options, serve
 
-    configured = _settings()
     raise typer.Exit(
         serve(configured, Options(apply=apply, demo=demo, demo_port=demo_port, console=console or configured.console))
     )
