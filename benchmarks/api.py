@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 
 from benchmarks.checks import bench
+from benchmarks.daemon import Daemon
 from benchmarks.processes import OTHER, on_core
 from benchmarks.progress import say
 from benchmarks.report import Figure
@@ -33,40 +34,53 @@ async def _reader(address: str, key: str, job: str, argument: float) -> list[flo
 
 
 async def api(seconds: float, windows: int) -> list[Figure]:
-    """Measure GetMonitor, then tails, with 1,000 monitors checked every second."""
+    """Measure GetMonitor, then tails, while 1,000 checks/s run; then tails of 100 rows/s."""
     figures = []
     async with bench("api") as (running, url):
         await running.resize(1000, 1, url)
         await asyncio.sleep(4)
-        rates, p50s, p99s = [], [], []
-        for number in range(windows):
-            say(f"GetMonitor while 1,000 checks/s run: window {number + 1} of {windows}")
-            took = await _reader(running.address, running.key, "unary", seconds)
-            rates.append(len(took) / seconds)
-            p50s.append(1000 * statistics.median(took))
-            p99s.append(1000 * percentile(took, 0.99))
-        name = "GetMonitor, 4 callers, 1,000 checks/s running"
-        figures += [
-            Figure(name, "calls", "1/s", rates),
-            Figure(name, "p50", "ms", p50s),
-            Figure(name, "p99", "ms", p99s, "< 10"),
-        ]
+        for callers in (1, 4):
+            figures += await _calls(running, callers, seconds, windows)
         for readers in (1, 10, 100):
-            say(f"tails of all monitors: {readers} readers")
-            before = running.monitord()
-            delays = await _reader(running.address, running.key, f"tail:{readers}", seconds)
-            used = running.monitord() - before
-            name = f"tail of 1,000 rows/s to {readers} readers"
-            figures += [
-                Figure(name, "rows delivered", "1/s", [len(delays) / seconds]),
-                Figure(name, "check ended to row received, p50", "ms", [1000 * statistics.median(delays)]),
-                Figure(name, "check ended to row received, p99", "ms", [1000 * percentile(delays, 0.99)], "<= 300"),
-                Figure(name, "core in use by monitord", "%", [100 * used.cpu_s / seconds]),
-            ]
+            figures += await _tail(running, 1000, readers, seconds)
+        await running.resize(1000, 10, url)
+        await asyncio.sleep(4)
+        for readers in (10, 100):
+            figures += await _tail(running, 100, readers, seconds)
     return figures
 
 
-async def _unary(address: str, key: str, seconds: float) -> list[float]:
+async def _calls(running: Daemon, callers: int, seconds: float, windows: int) -> list[Figure]:
+    rates, p50s, p99s = [], [], []
+    for number in range(windows):
+        say(f"GetMonitor while 1,000 checks/s run, {callers} at once: window {number + 1} of {windows}")
+        took = await _reader(running.address, running.key, f"unary:{callers}", seconds)
+        rates.append(len(took) / seconds)
+        p50s.append(1000 * statistics.median(took))
+        p99s.append(1000 * percentile(took, 0.99))
+    name = f"GetMonitor, {callers} at once, back to back, 1,000 checks/s running"
+    return [
+        Figure(name, "calls", "1/s", rates),
+        Figure(name, "p50", "ms", p50s),
+        Figure(name, "p99", "ms", p99s, "< 10"),
+    ]
+
+
+async def _tail(running: Daemon, rate: int, readers: int, seconds: float) -> list[Figure]:
+    say(f"tails of {rate:,} rows/s: {readers} readers")
+    before = running.monitord()
+    delays = await _reader(running.address, running.key, f"tail:{readers}", seconds)
+    used = running.monitord() - before
+    name = f"tail of {rate:,} rows/s to {readers} readers in one process"
+    return [
+        Figure(name, "rows delivered", "1/s", [len(delays) / seconds]),
+        Figure(name, "check ended to row received, p50", "ms", [1000 * statistics.median(delays)]),
+        Figure(name, "check ended to row received, p99", "ms", [1000 * percentile(delays, 0.99)], "<= 300"),
+        Figure(name, "core in use by monitord", "%", [100 * used.cpu_s / seconds]),
+    ]
+
+
+async def _unary(address: str, key: str, callers: int, seconds: float) -> list[float]:
     took: list[float] = []
     deadline = time.perf_counter() + seconds
 
@@ -80,7 +94,7 @@ async def _unary(address: str, key: str, seconds: float) -> list[float]:
                 took.append(time.perf_counter() - began)
                 n += 1
 
-        await asyncio.gather(*(caller(offset) for offset in range(4)))
+        await asyncio.gather(*(caller(offset) for offset in range(callers)))
     return took
 
 
@@ -109,8 +123,9 @@ async def _tails(address: str, key: str, readers: int, seconds: float) -> list[f
 
 async def _job(address: str, job: str, seconds: float) -> None:
     key = sys.stdin.read()
-    name, _, readers = job.partition(":")
-    values = await (_tails(address, key, int(readers), seconds) if name == "tail" else _unary(address, key, seconds))
+    name, _, count = job.partition(":")
+    work = _tails if name == "tail" else _unary
+    values = await work(address, key, int(count), seconds)
     sys.stdout.write(json.dumps([round(value, 6) for value in values]))
 
 
