@@ -1,4 +1,4 @@
-"""One Postgres for the tests of this process, one monitord for those of a module that may share it."""
+"""One Postgres for the tests of this process, and one monitord for those that can share it."""
 
 import asyncio
 import tempfile
@@ -35,9 +35,9 @@ async def up() -> AsyncIterator[Target]:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitord]:
-    """A running monitord for tests that leave it as it was, or care only for monitors of their own."""
+    """A running monitord for tests that leave it as it was but for monitors, which go after each test."""
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
         try:

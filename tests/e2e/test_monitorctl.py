@@ -41,10 +41,9 @@ async def test_the_life_of_a_monitor(ctl: Monitorctl, up: Target) -> None:
     assert "503" in explained
     found = json.loads(await ctl.ok("logs", "shop", "--verdict", "down", "-o", "json"))["check_logs"]
     assert row["sequence"] in [each["sequence"] for each in found]
-    assert "shop" in await ctl.ok("stats", "shop")
+    assert json.loads(await ctl.ok("stats", "shop", "-o", "json"))["response_times"]
 
     assert await ctl.ok("pause", "shop") == "shop: paused\n"
-    assert json.loads(await ctl.ok("list", "-o", "json", "--status", "paused"))["monitors"][0]["name"] == "shop"
     assert await ctl.ok("resume", "shop") == "shop: checked again\n"
     assert await ctl.ok("rm", "shop") == "- shop\n"
     gone = await ctl("show", "shop")
@@ -133,10 +132,8 @@ async def test_a_key_may_do_what_its_scope_says(shared: Monitord, ctl: Monitorct
     made = json.loads(await ctl.ok("keys", "create", "dashboard", "--scope", "read", "-o", "json"))
     reader = Monitorctl(tmp_path, shared.address, made["secret"])
     assert (await reader("list")).status == 0
-    for arguments in (("add", "x", up.url()), ("keys", "list"), ("rm", "x")):
-        refused = await reader(*arguments)
-        assert refused.status in ((4,) if arguments[0] != "rm" else (3, 4)), refused
-        assert refused.stdout == ""
+    for refused in await asyncio.gather(reader("add", "x", up.url()), reader("keys", "list")):
+        assert (refused.status, refused.stdout) == (4, "")
 
     listed = await ctl.ok("keys", "list", "-o", "json")
     assert made["secret"] not in listed

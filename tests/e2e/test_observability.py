@@ -1,4 +1,4 @@
-"""monitord seen from outside: reflection, health, metrics, the heartbeat (I19)."""
+"""monitord seen from outside: reflection, health, metrics."""
 
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from monitord_client import Client, http_monitor
-from tests.e2e.conftest import FAST
 from tests.e2e.target import Target
 from tests.e2e.watching import UP, becomes
-from tests.support.process import Monitord, monitord, run_monitord, until
+from tests.support.process import Monitord, run_monitord, until
 
 SERVICES = {"monitord.v1.MonitorService", "monitord.v1.CheckLogService", "monitord.v1.AuthService"}
 
@@ -93,12 +92,3 @@ async def test_the_health_command_says_what_readyz_says(shared: Monitord, tmp_pa
     settings = {"MONITORD_METRICS_PORT": shared.web.rpartition(":")[2]}
     answer = await run_monitord(tmp_path, "health", settings=settings)
     assert (answer.status, '"ready": true' in answer.stdout) == (0, True)
-
-
-async def test_the_heartbeat_is_heard_as_soon_as_monitord_is_ready(
-    database_url: str, up: Target, tmp_path: Path
-) -> None:
-    settings = {**FAST, "MONITORD_DATABASE_URL": database_url, "MONITORD_HEARTBEAT_URL": up.url("/beat?id=hunter2")}
-    async with monitord(tmp_path, settings=settings) as process:
-        await up.asked("/beat?id=hunter2")
-        assert "hunter2" not in process.stdout + process.stderr

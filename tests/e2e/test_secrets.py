@@ -61,6 +61,7 @@ async def test_no_secret_shows_anywhere(database_url: str, database: Database, u
         "MONITORD_LOG_LEVEL": "debug",
         "MONITORD_CONSOLE": "lines",
         "MONITORD_ADMIN_PASSWORD": f"{CANARY}-password",
+        "MONITORD_HEARTBEAT_URL": up.url(f"/beat?{CANARY}"),
     }
     up.fail("/down")
     async with monitord(tmp_path, settings=settings) as process:
@@ -72,6 +73,7 @@ async def test_no_secret_shows_anywhere(database_url: str, database: Database, u
             _, metrics = await process.get("/metrics")
         ctl = Monitorctl(tmp_path, process.address, key)
         printed = await ctl.ok("show", "still guarded") + await ctl.ok("export") + await ctl.ok("logs", "still guarded")
+    assert up.count(f"/beat?{CANARY}") == 1, "heard as soon as monitord is ready (I19), and not before a minute again"
     assert any(f"X-Token: {CANARY}" in request.head for request in up.requests), "the target itself does get it"
 
     for secret in (CANARY, key, made.secret):

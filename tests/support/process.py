@@ -24,7 +24,7 @@ T = TypeVar("T")
 START_S = 30.0
 """A first start makes a database; two cores may be shared by many tests."""
 STOP_S = 30.0
-_POLL_S = 0.02
+_POLL_S = 0.05
 
 _GRPC = re.compile(r"gRPC API +(\S+:\d+)")
 _METRICS = re.compile(r"metrics +(http://\S+:\d+)/metrics")
