@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
@@ -28,8 +28,8 @@ class Target:
         self.requests: list[Request] = []
         self.begun: Counter[str] = Counter()
         self._failing: set[str] = set()
-        self._free = asyncio.Event()
-        self._free.set()
+        self._holding = False
+        self._released: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     def url(self, path: str = "/") -> str:
         return f"http://127.0.0.1:{self.port}{path}"
@@ -41,10 +41,17 @@ class Target:
         self._failing.discard(path)
 
     def hold(self) -> None:
-        self._free.clear()
+        self._holding = True
+        self._released.clear()
 
-    def release(self) -> None:
-        self._free.set()
+    def release(self, path: str | None = None) -> None:
+        """Answer what waits and what comes: for one path, or for all."""
+        if path is not None:
+            self._released[path].set()
+            return
+        self._holding = False
+        for released in self._released.values():
+            released.set()
 
     def count(self, path: str = "/") -> int:
         """Return how many requests for a path have begun."""
@@ -63,7 +70,8 @@ class Target:
         head = (await peer.request()).decode("latin-1")
         path = head.split(" ")[1]
         self.begun[path] += 1
-        await self._free.wait()
+        if self._holding:
+            await self._released[path].wait()
         status = "503 Service Unavailable" if path in self._failing else "200 OK"
         await peer.send(f"HTTP/1.1 {status}\r\nContent-Length: 6\r\n\r\nhello\n".encode())
         self.requests.append(Request(path, time.monotonic(), head))

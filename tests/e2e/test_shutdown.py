@@ -9,7 +9,7 @@ import grpc
 from monitord_client import CheckTrigger, Verdict, http_monitor
 from monitord_client.v1 import check_log_service_pb2 as pb
 from monitord_client.v1.check_log_service_pb2_grpc import CheckLogServiceStub
-from monitord_client.v1.monitor_service_pb2 import CheckNowRequest
+from monitord_client.v1.monitor_service_pb2 import CheckNowRequest, ListMonitorsRequest
 from monitord_client.v1.monitor_service_pb2_grpc import MonitorServiceStub
 from tests.e2e.conftest import FAST
 from tests.e2e.target import Target
@@ -55,9 +55,12 @@ async def test_checks_under_way_end_and_are_stored_and_tails_get_a_cursor(
             status, text = await first.get("/readyz")
             assert (status, "shutting down" in text) == (503, True)
 
-            assert first.process.poll() is None, "it waits for the checks"
-            up.release()
+            up.release("/asked")
             assert (await answer).check_log.verdict == Verdict.VERDICT_UP
+            # Nobody but the schedule asked for the other one; until it is over, calls are served.
+            request = ListMonitorsRequest()
+            assert len((await MonitorServiceStub(channel).ListMonitors(request, metadata=proof(first))).monitors) == 2
+            up.release()
         assert await first.ended() == 0
 
     async with monitord(tmp_path, settings=settings, name="2") as second:
