@@ -109,5 +109,6 @@ async def test_an_address_in_use_is_told_in_a_sentence():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         listener = HttpListener("127.0.0.1", port, Exposition(Instruments()), Readiness({}))
-        with pytest.raises(OSError, match=f"cannot serve metrics on 127.0.0.1 port {port}: Address already in use. Set"):
+        told = f"cannot serve metrics on 127.0.0.1 port {port}: Address already in use. Set"
+        with pytest.raises(OSError, match=told):
             await listener.start()
