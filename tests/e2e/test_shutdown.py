@@ -58,8 +58,10 @@ async def test_checks_under_way_end_and_are_stored_and_tails_get_a_cursor(
             up.release("/asked")
             assert (await answer).check_log.verdict == Verdict.VERDICT_UP
             # Nobody but the schedule asked for the other one; until it is over, calls are served.
-            request = ListMonitorsRequest()
-            assert len((await MonitorServiceStub(channel).ListMonitors(request, metadata=proof(first))).monitors) == 2
+            everything = ListMonitorsRequest()
+            assert (
+                len((await MonitorServiceStub(channel).ListMonitors(everything, metadata=proof(first))).monitors) == 2
+            )
             up.release()
         assert await first.ended() == 0
 
