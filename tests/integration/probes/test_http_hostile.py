@@ -194,11 +194,12 @@ async def test_a_gzip_bomb_is_capped_and_the_keyword_not_found_says_where_it_loo
     assert seen.bytes_received < len(bomb) + 200
 
 
+# No moment in the bodies: they are part of the names of the tests, which all workers must agree on.
 @pytest.mark.parametrize(
     ("encoding", "body"),
     [
-        (b"gzip", gzip.compress(b"a needle in it")),
-        (b"x-gzip", gzip.compress(b"a nee") + gzip.compress(b"dle in it")),
+        (b"gzip", gzip.compress(b"a needle in it", mtime=0)),
+        (b"x-gzip", gzip.compress(b"a nee", mtime=0) + gzip.compress(b"dle in it", mtime=0)),
         (b"deflate", zlib.compress(b"a needle in it")),
         (b"deflate", zlib.compress(b"a needle in it", wbits=-15)),
         (b"identity", b"a needle in it"),
