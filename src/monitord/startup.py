@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from monitord.domain.errors import FailedPreconditionError
+from monitord.domain.errors import FailedPreconditionError, UnavailableError
 from monitord.identity import private_file
 from monitord.identity.accounts import Accounts
 from monitord.settings import Settings
@@ -44,8 +44,13 @@ async def postgres(settings: Settings, announce: Announce) -> AsyncIterator[tupl
     """
     if settings.database_url is not None:
         dsn = settings.database_url.get_secret_value()
-        if await migrate(dsn, within_s=settings.database_wait_s, announce=announce):
-            announce("The database's schema is up to date now.")
+        try:
+            if await migrate(dsn, within_s=settings.database_wait_s, announce=announce):
+                announce("The database's schema is up to date now.")
+        except UnavailableError as error:
+            raise UnavailableError(
+                f"{error.message} Start the Postgres at {_place(dsn)}, or correct MONITORD_DATABASE_URL."
+            ) from error
         yield dsn, None
         return
     server = PrivateServer(settings.state_dir, announce=announce)
@@ -91,6 +96,12 @@ async def addresses_of(dsn: str) -> list[str]:
     except socket.gaierror:
         return []
     return sorted({_spelled(*address[:2]) for *_, address in found})
+
+
+def _place(dsn: str) -> str:
+    """Return where a connection string leads to, without its user and password."""
+    parts = urlsplit(dsn)
+    return f"{parts.hostname or 'its unix socket'}:{parts.port or 5432}"
 
 
 def _spelled(host: str | int, port: str | int) -> str:

@@ -63,13 +63,15 @@ async def test_settings_that_contradict_each_other_are_both_named(tmp_path: Path
 
 
 async def test_a_database_that_stays_away_ends_the_start_after_the_wait_that_was_announced(tmp_path: Path) -> None:
-    url = f"postgresql://monitord:hunter2@127.0.0.1:{unused_port()}/monitord"
+    port = unused_port()
+    url = f"postgresql://monitord:hunter2@127.0.0.1:{port}/monitord"
     settings = {"MONITORD_STATE_DIR": str(tmp_path), "MONITORD_DATABASE_URL": url, "MONITORD_DATABASE_WAIT_S": "1"}
     begun = time.monotonic()
     answer = await run_monitord(tmp_path, "run", settings=settings)
     assert 1 <= time.monotonic() - begun < 15
     assert re.match(r"The database is not available: .*\. Trying for up to 1 s\.\n", answer.stderr)
     assert "refused" in only_sentence(answer)
+    assert f"Postgres at 127.0.0.1:{port}, or correct MONITORD_DATABASE_URL" in only_sentence(answer)
     assert "hunter2" not in answer.stderr
 
 
