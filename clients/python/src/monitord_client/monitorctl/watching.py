@@ -36,6 +36,7 @@ class Watcher:
         """Draw until cancelled. Raises MonitordError when the server can't be reached at the start."""
         monitors = await self._list()
         self._board.know(monitors)
+        failures: list[MonitordError | ExceptionGroup[MonitordError]] = []
         try:
             with Live(self._picture(), console=self._console, auto_refresh=False) as live:
                 async with asyncio.TaskGroup() as group:
@@ -45,8 +46,11 @@ class Watcher:
                     while True:
                         live.update(self._picture(), refresh=True)
                         await asyncio.sleep(_DRAW_EVERY_S)
-        except* MonitordError as group_error:
-            raise group_error.exceptions[0] from None
+        except* MonitordError as group:
+            failures += group.exceptions
+        # Raised here, for Python before 3.11.4 wraps what is raised within `except*` into a group again.
+        if failures:
+            raise failures[0]
 
     def _picture(self) -> RenderableType:
         notice = Text(visible(self._board.notice), style="bold yellow")
