@@ -31,7 +31,9 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.ping_timeout_ms", 10_000),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    # How often clients may ping an idle connection; by default those that ping every 30 s are sent away. The C macro
+    # says MIN_RECV_PING_INTERVAL, but gRPC ignores an option of that name.
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.max_receive_message_length", 256 * 1024),
     # Messages wait in gRPC's memory until a handler takes them: bounded for each connection (T18).
