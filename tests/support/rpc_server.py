@@ -132,10 +132,20 @@ class FakeReadiness:
 @dataclass
 class FakeMeter:
     calls: list[tuple[str, str]] = field(default_factory=list)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def rpc(self, method: str, code: str, seconds: float) -> None:
         assert seconds >= 0
         self.calls.append((method, code))
+        self.news.set()
+
+    async def told(self, count: int = 1) -> list[tuple[str, str]]:
+        """Return the calls once there are so many: a caller may have its answer before the server has counted it."""
+        async with asyncio.timeout(5):
+            while len(self.calls) < count:
+                self.news.clear()
+                await self.news.wait()
+        return self.calls
 
 
 class AnyAddress:

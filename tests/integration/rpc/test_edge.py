@@ -138,7 +138,7 @@ async def test_the_handler_learns_who_calls_from_the_edge(gate: Gate) -> None:
     await asyncio.gather(gate.raw(GET), gate.raw(GET, metadata=BOB))
     assert sorted(principal.user_id for principal, _ in seen) == [1, 2]
     assert {peer for _, peer in seen} == {"127.0.0.1"}
-    assert gate.meter.calls == [(GET, "OK")] * 2
+    assert await gate.meter.told(2) == [(GET, "OK")] * 2
 
 
 @pytest.mark.parametrize("metadata", [(), (("authorization", "eve"),), ANN + ANN])
@@ -166,7 +166,7 @@ async def test_a_stranger_learns_nothing_from_decoding(gate: Gate) -> None:
 @pytest.mark.parametrize("method", ["/monitord.v1.MonitorService/Nope", "/nope", "/a.B/C"])
 async def test_an_unknown_method_is_unimplemented(gate: Gate, method: str) -> None:
     assert is_refused(await refusal(gate.raw(method)), StatusCode.UNIMPLEMENTED, "UNIMPLEMENTED")
-    assert gate.meter.calls == [("unknown", "UNIMPLEMENTED")]
+    assert await gate.meter.told() == [("unknown", "UNIMPLEMENTED")]
 
 
 @pytest.mark.parametrize("request_", [b"\xff\xff\xff", b"\x12\xff", b"\x0a\x04\x12\x02\xff\xfe"])
@@ -187,7 +187,7 @@ async def test_an_error_of_the_domain_is_told_with_its_details(gate: Gate) -> No
     refused = await refusal(gate.raw(GET))
     assert is_refused(refused, StatusCode.NOT_FOUND, "NOT_FOUND")
     assert (refused.message, refused.metadata) == ("there is no monitor 7", {"id": "7"})
-    assert gate.meter.calls == [(GET, "NOT_FOUND")]
+    assert await gate.meter.told() == [(GET, "NOT_FOUND")]
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("s3cret"), TimeoutError("s3cret"), KeyError("s3cret")])
@@ -221,7 +221,7 @@ async def test_a_call_without_a_deadline_gets_one(gate: Gate) -> None:
     gate.monitors.run = _for_ever
     refused = await refusal(gate.raw(CREATE))
     assert is_refused(refused, StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
-    assert gate.meter.calls == [(CREATE, "DEADLINE_EXCEEDED")]
+    assert await gate.meter.told() == [(CREATE, "DEADLINE_EXCEEDED")]
 
 
 async def test_a_very_late_deadline_is_cut(gate: Gate) -> None:
@@ -255,7 +255,7 @@ async def test_a_caller_who_leaves_cancels_the_handler(gate: Gate) -> None:
         assert await watched.ended.get() is asyncio.CancelledError
     with pytest.raises(asyncio.CancelledError):
         await call
-    assert gate.meter.calls == [(GET, "CANCELLED")]
+    assert await gate.meter.told() == [(GET, "CANCELLED")]
 
 
 async def test_the_callers_own_deadline_cancels_the_handler(gate: Gate) -> None:
@@ -263,7 +263,7 @@ async def test_the_callers_own_deadline_cancels_the_handler(gate: Gate) -> None:
     assert (await refusal(gate.raw(GET, timeout=0.05))).code is StatusCode.DEADLINE_EXCEEDED
     async with asyncio.timeout(5):
         assert await watched.ended.get() is asyncio.CancelledError
-    assert gate.meter.calls == [(GET, "DEADLINE_EXCEEDED")]
+    assert await gate.meter.told() == [(GET, "DEADLINE_EXCEEDED")]
 
 
 async def test_calls_at_the_same_time_are_limited_for_each_caller_and_in_all(gate: Gate) -> None:
