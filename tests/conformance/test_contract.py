@@ -4,7 +4,7 @@ import inspect
 import subprocess
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from google.protobuf.descriptor import EnumDescriptor, MethodDescriptor, ServiceDescriptor
@@ -13,14 +13,20 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from monitord.domain import errors
 from monitord.domain.check import Trigger, Verdict
+from monitord.domain.connection import AddressFamily, Security
 from monitord.domain.health import Status
-from monitord.domain.monitor import AddressFamily, HttpCheck, MonitorSpec
+from monitord.domain.kinds import Check
+from monitord.domain.kinds.dns import DnsMatch, DnsRecordType, DnsTransport
+from monitord.domain.kinds.http import Comparison, HttpVersion, TlsRequirement
+from monitord.domain.kinds.tls import TlsVersion
+from monitord.domain.monitor import MonitorSpec
 from monitord.domain.queries import ApplyAction, MonitorOrder
 from monitord.domain.tail import TailEndReason
 from monitord.identity.principal import Scope
 from monitord.rpc import field_mask
 from monitord.rpc.auth import AuthHandler
 from monitord.rpc.check_logs import CheckLogService
+from monitord.rpc.convert_check import TYPES
 from monitord.rpc.convert_monitor import mask_path
 from monitord.rpc.errors import DeadlineExceededError
 from monitord.rpc.monitors import MonitorService
@@ -31,9 +37,13 @@ from monitord.v1 import (
     auth_service_pb2,
     check_log_pb2,
     check_log_service_pb2,
+    connection_pb2,
+    dns_check_pb2,
     error_reason_pb2,
+    http_check_pb2,
     monitor_pb2,
     monitor_service_pb2,
+    tls_check_pb2,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -96,19 +106,39 @@ def test_every_field_of_a_monitor_is_either_a_users_or_the_servers() -> None:
     assert set(field_mask.WRITABLE_WITHIN) == {kind.name for kind in kinds}
     for kind in kinds:
         assert kind.message_type is not None
-        assert set(field_mask.WRITABLE_WITHIN[kind.name]) == {field.name for field in kind.message_type.fields}
+        server_sets = field_mask.OUTPUT_ONLY_WITHIN.get(kind.name, frozenset())
+        assert set(field_mask.WRITABLE_WITHIN[kind.name]) | server_sets == {
+            field.name for field in kind.message_type.fields
+        }
 
 
-def test_every_field_of_a_specification_has_its_path_in_the_api() -> None:
+KINDS: dict[str, type[Check]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Check)}
+
+
+def test_every_kind_of_check_is_in_the_api() -> None:
+    assert set(KINDS) == set(field_mask.WRITABLE_WITHIN) == set(TYPES.values())
+    assert len(TYPES) == len(monitor_pb2.MonitorType.values()) - 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_field_of_a_specification_has_its_path_in_the_api(kind: str) -> None:
     fields = [name for name in MonitorSpec.__struct_fields__ if name != "check"]
-    assert {mask_path(field) for field in fields} | {"http"} == set(field_mask.WRITABLE)
-    within = {mask_path(f"check.{field}") for field in HttpCheck.__struct_fields__}
-    assert within == {f"http.{field}" for field in field_mask.WRITABLE_WITHIN["http"]}
+    assert {mask_path(field) for field in fields} | set(KINDS) == set(field_mask.WRITABLE)
+    within = {mask_path(f"{kind}.{field}") for field in KINDS[kind].__struct_fields__}
+    assert within == {f"{kind}.{field}" for field in field_mask.WRITABLE_WITHIN[kind]}
 
 
 ENUMS: list[tuple[EnumDescriptor, type[IntEnum]]] = [
     (monitor_pb2.MonitorStatus.DESCRIPTOR, Status),
-    (monitor_pb2.AddressFamily.DESCRIPTOR, AddressFamily),
+    (connection_pb2.AddressFamily.DESCRIPTOR, AddressFamily),
+    (connection_pb2.Security.DESCRIPTOR, Security),
+    (dns_check_pb2.DnsMatch.DESCRIPTOR, DnsMatch),
+    (dns_check_pb2.DnsRecordType.DESCRIPTOR, DnsRecordType),
+    (dns_check_pb2.DnsTransport.DESCRIPTOR, DnsTransport),
+    (http_check_pb2.Comparison.DESCRIPTOR, Comparison),
+    (http_check_pb2.HttpVersion.DESCRIPTOR, HttpVersion),
+    (http_check_pb2.TlsRequirement.DESCRIPTOR, TlsRequirement),
+    (tls_check_pb2.TlsVersion.DESCRIPTOR, TlsVersion),
     (check_log_pb2.Verdict.DESCRIPTOR, Verdict),
     (check_log_pb2.CheckTrigger.DESCRIPTOR, Trigger),
     (check_log_service_pb2.TailEndReason.DESCRIPTOR, TailEndReason),
@@ -121,9 +151,10 @@ ENUMS: list[tuple[EnumDescriptor, type[IntEnum]]] = [
 @pytest.mark.parametrize(("sent", "meant"), ENUMS, ids=lambda one: one.__name__ if isinstance(one, type) else one.name)
 def test_numbers_mean_the_same_in_the_api_and_in_the_domain(sent: EnumDescriptor, meant: type[IntEnum]) -> None:
     by_number = {value.number: value.name for value in sent.values if value.number}
-    assert set(by_number) == {value.value for value in meant}
+    assert set(by_number) == {value.value for value in meant if value.value}
     for value in meant:
-        assert by_number[value.value].endswith(f"_{value.name}")
+        if value.value:
+            assert by_number[value.value].endswith(f"_{value.name}".removeprefix("_TLS"))
 
 
 def _all(kind: type[Any]) -> list[type[Any]]:

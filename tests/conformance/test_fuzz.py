@@ -194,6 +194,8 @@ def leaves(descriptor: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[str, 
 
 def odd_values(field: Any) -> list[Any]:
     if field.message_type is not None:
+        if field.message_type.fields_by_name["value"].cpp_type != FieldDescriptor.CPPTYPE_STRING:
+            return [{odd: 1.0} for odd in _ODD_TEXTS] + [{"k": odd} for odd in (math.nan, math.inf)]
         return (
             [{odd: "v"} for odd in _ODD_TEXTS] + [{"k": odd} for odd in _ODD_TEXTS] + [{str(i): "" for i in range(70)}]
         )

@@ -28,7 +28,8 @@ IGNORED = {
     # Of a row of one's own monitor: tested with the monitor's id.
     ("GetCheckLog", ("sequence",)),
 }
-OUTPUT_ONLY = {"last_check"}
+NOT_OURS = {"last_check", "client_id"}
+"""Output only; and who a target knows its caller as."""
 
 
 def named(method: MethodDescriptor) -> Iterator[Path]:
@@ -39,7 +40,7 @@ def named(method: MethodDescriptor) -> Iterator[Path]:
 def _named(fields: Any, above: Path) -> Iterator[Path]:
     for field in fields:
         path = (*above, field.name)
-        if field.name in OUTPUT_ONLY:
+        if field.name in NOT_OURS:
             continue
         if field.name in ("id", "sequence") or field.name.endswith(("_id", "_ids")):
             yield path

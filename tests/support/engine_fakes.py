@@ -9,8 +9,9 @@ import msgspec
 from monitord.domain.check import Category, CheckResult, Gap, Observation, Trigger, Verdict
 from monitord.domain.health import Health, Policy, Status, observe
 from monitord.domain.instant import SECOND, Instant
+from monitord.domain.kinds import Check, HttpCheck
 from monitord.domain.log import LogEntry, entry_of_result
-from monitord.domain.monitor import Assignment, Check, HttpCheck, Monitor, MonitorSpec
+from monitord.domain.monitor import Assignment, Monitor, MonitorSpec
 from monitord.domain.schedule import Grid
 
 UP = Observation(verdict=Verdict.UP)

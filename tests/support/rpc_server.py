@@ -12,9 +12,10 @@ from grpc_status import rpc_status
 
 from monitord.domain.check import Evidence, Observation, Step, Trigger, Verdict
 from monitord.domain.instant import SECOND, Instant
+from monitord.domain.kinds import Check
 from monitord.domain.log import LogEntry
-from monitord.domain.monitor import Check, Monitor
-from monitord.domain.rules import Limits
+from monitord.domain.monitor import Monitor
+from monitord.domain.rules.monitor import Limits
 from monitord.domain.tail import TailEvent, TailStart
 from monitord.identity.principal import Principal
 from monitord.identity.vault import Vault
@@ -148,6 +149,13 @@ class FakeMeter:
         return self.calls
 
 
+class AnyKind:
+    """A machine that can run every kind of check."""
+
+    def why_not(self, check: Check) -> None:
+        """Say that it can."""
+
+
 class AnyAddress:
     """An egress policy that forbids one address."""
 
@@ -209,7 +217,7 @@ async def running_api(database: Database, *, real_feed: bool = False) -> AsyncIt
             metrics=LogStore(database),
             requests=requests,
             engine=Engine(engine, engine, engine),
-            specs=SpecReader(Limits(), AnyAddress()),
+            specs=SpecReader(Limits(), AnyAddress(), AnyKind()),
             now=lambda: NOW,
         ),
         check_logs=CheckLogService(

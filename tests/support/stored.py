@@ -5,7 +5,9 @@ import time
 from monitord.domain.check import Trigger, Verdict
 from monitord.domain.health import Status
 from monitord.domain.instant import DAY, HOUR, Instant, to_datetime
-from monitord.domain.monitor import Header, HttpCheck, MonitorSpec
+from monitord.domain.kinds import HttpCheck
+from monitord.domain.monitor import MonitorSpec
+from monitord.domain.secrets import Header
 from monitord.storage.database import Database
 from monitord.storage.rows import LOG_COLUMNS
 

@@ -6,8 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitord.domain.errors import Violation
-from monitord.domain.monitor import Header, HttpCheck, MonitorSpec, StatusRange
-from monitord.domain.rules import Limits, violations
+from monitord.domain.kinds import HttpCheck
+from monitord.domain.kinds.http import StatusRange
+from monitord.domain.monitor import MonitorSpec
+from monitord.domain.rules.monitor import Limits, violations
+from monitord.domain.secrets import Header
 
 GOOD = MonitorSpec(name="shop", check=HttpCheck(url="https://example.org/"))
 

@@ -1,7 +1,7 @@
 """Write-only header values stay when they come back empty."""
 
-from monitord.domain.monitor import Header, HttpCheck
-from monitord.domain.secrets import keep_secrets
+from monitord.domain.kinds import HttpCheck
+from monitord.domain.secrets import Header, keep_secrets
 
 
 def _check(*headers: Header) -> HttpCheck:

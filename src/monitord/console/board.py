@@ -81,7 +81,7 @@ class Board:
         monitor, health = assignment.monitor, assignment.health
         known = self._rows.get(monitor.id)
         row = known or Row(name="", target="", status=health.status, since=health.since, counted_from=now)
-        row.name, row.target = printable(monitor.spec.name), printable(monitor.spec.check.url)
+        row.name, row.target = printable(monitor.spec.name), printable(monitor.spec.check.shown)
         self._rows[monitor.id] = row
         self._settle(monitor.id, row, health.status, health.since, now)
 

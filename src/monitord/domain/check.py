@@ -55,6 +55,10 @@ class Category(StrEnum):
     TLS_TIMEOUT = "tls.timeout"
     TLS_NOT_TLS = "tls.not_tls"
     TLS_CLIENT_CERT = "tls.client_cert"
+    TLS_EXPIRING = "tls.expiring"
+    """The certificate is good, and has fewer days left than the monitor asks for."""
+    TLS_REQUIRED = "tls.required"
+    """There was no TLS where it is demanded, or there was where it is forbidden."""
     HTTP_PROTOCOL = "http.protocol"
     HTTP_HEADERS_TOO_LARGE = "http.headers_too_large"
     HTTP_STATUS = "http.status"
@@ -71,13 +75,31 @@ class Category(StrEnum):
     ASSERT_JSON = "assert.json"
     ASSERT_HEADER = "assert.header"
     ASSERT_LATENCY = "assert.latency"
+    ASSERT_SIZE = "assert.size"
+    PROTOCOL_INVALID = "protocol.invalid"
+    """What answered does not speak the protocol of this kind (for HTTP: ``http.protocol``)."""
+    PROTOCOL_CLOSED = "protocol.closed"
+    """The server hung up before it had answered (for HTTP: ``http.empty``)."""
+    PROTOCOL_REFUSED = "protocol.refused"
+    """The server answered, by its protocol, that it won't serve: too many clients, starting up, no such subprotocol."""
+    AUTH_REFUSED = "auth.refused"
+    """The monitor's credentials were not accepted."""
+    QUERY_FAILED = "query.failed"
+    """The server refused the query."""
+    GRPC_STATUS = "grpc.status"
+    """The call ended with a status other than OK."""
+    GRPC_NOT_SERVING = "grpc.not_serving"
     ICMP_LOSS = "icmp.loss"
     ICMP_UNREACHABLE = "icmp.unreachable"
     HEARTBEAT_MISSED = "heartbeat.missed"
+    HEARTBEAT_FAILED = "heartbeat.failed"
+    """The job itself told of a failure."""
     POLICY_BLOCKED = "policy.blocked"
     ENGINE_NETWORK_DOWN = "engine.network_down"
     ENGINE_FD = "engine.fd"
     ENGINE_OVERLOAD = "engine.overload"
+    ENGINE_UNSUPPORTED = "engine.unsupported"
+    """This machine gives monitord no means for this kind of check."""
     ENGINE_INTERNAL = "engine.internal"
     ENGINE_GAP = "engine.gap"
 
@@ -155,6 +177,8 @@ class Observation(msgspec.Struct, frozen=True):
     certificate_expires_at: Instant | None = None
     bytes_received: int = 0
     redirects: int = 0
+    measurements: dict[str, float] | None = None
+    """Figures of the kind, by names such as ``icmp.loss_ratio``; lengths of time are in milliseconds (``_ms``)."""
     evidence: Evidence | None = None
     """Present when the verdict is not UP, or when a trace was asked for."""
 

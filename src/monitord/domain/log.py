@@ -40,6 +40,7 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     bytes_received: int = 0
     redirects: int = 0
     screenshot_url: str = ""
+    measurements: dict[str, float] | None = None
     evidence: Evidence | None = None
     """Only where it was asked for."""
 
@@ -71,6 +72,7 @@ def entry_of_result(result: CheckResult, *, seq: int, shard: int, position: int,
         certificate_expires_at=seen.certificate_expires_at,
         bytes_received=seen.bytes_received,
         redirects=seen.redirects,
+        measurements=seen.measurements,
         evidence=seen.evidence,
     )
 

@@ -1,62 +1,11 @@
 """A monitor: what to check, how often, and how to judge it."""
 
-from enum import IntEnum
-
 import msgspec
 
 from monitord.domain.health import Health, Policy
 from monitord.domain.instant import SECOND, Instant
+from monitord.domain.kinds import Check
 from monitord.domain.schedule import Grid, grid_of
-
-
-class AddressFamily(IntEnum):
-    """Which addresses of a name may be dialled."""
-
-    ANY = 1
-    IPV4 = 2
-    IPV6 = 3
-
-
-class StatusRange(msgspec.Struct, frozen=True, array_like=True):
-    """HTTP status codes ``first`` to ``last``, both included, 100 to 999."""
-
-    first: int
-    last: int
-
-
-class Header(msgspec.Struct, frozen=True):
-    """A request header. A secret one is write-only: stored sealed, dropped when a redirect leaves the origin."""
-
-    name: str
-    value: str
-    secret: bool = False
-
-    def __repr__(self) -> str:
-        """Show a secret to nobody, logs and tracebacks included (T15)."""
-        return f"Header({self.name!r}, {'<secret>' if self.secret else repr(self.value)})"
-
-
-class HttpCheck(msgspec.Struct, frozen=True, tag="http", kw_only=True, weakref=True):
-    """Ask for a URL and judge the answer. Fields are validated before they get here (``domain.rules``)."""
-
-    url: str
-    method: str = "GET"
-    headers: tuple[Header, ...] = ()
-    body: bytes = b""
-    accepted_status: tuple[StatusRange, ...] = (StatusRange(200, 399),)
-    keyword: str = ""
-    """Text that must appear in the body (or must not: ``keyword_absent``); empty: no condition."""
-    keyword_absent: bool = False
-    follow_redirects: bool = True
-    max_redirects: int = 10
-    expected_latency_ms: int = 0
-    """Slower answers are DEGRADED; 0: no expectation."""
-    verify_tls: bool = True
-    address_family: AddressFamily = AddressFamily.ANY
-
-
-Check = HttpCheck
-"""Every kind of check; a union once there is a second one."""
 
 
 class MonitorSpec(msgspec.Struct, frozen=True, kw_only=True):

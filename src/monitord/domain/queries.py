@@ -65,7 +65,7 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     action: ApplyAction
     changed_fields: tuple[str, ...] = ()
-    """The fields of ``MonitorSpec`` that changed; those of the check as ``check.url``. Only for CHANGED."""
+    """The fields of ``MonitorSpec`` that changed; those of the check as ``http.url``. Only for CHANGED."""
     id: int = 0
     """0 for one that a dry run would create."""
     version: int = 0

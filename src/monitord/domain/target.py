@@ -1,4 +1,4 @@
-"""What a URL points at, parsed once and strictly (T3).
+"""What a URL, or a host and a port, points at, parsed once and strictly (T3).
 
 The same value is shown to users, classified by the egress policy, dialled and put on the wire, so no two parsers can
 disagree about the host. Spellings that other programs read differently (userinfo, backslashes, octal or hexadecimal
@@ -17,7 +17,10 @@ MAX_URL_CHARS = 2048
 MAX_LOCATION_CHARS = 8192
 """Longest Location that a redirect may carry."""
 
-_PORTS = {"http": 80, "https": 443}
+HTTP = ("http", "https")
+WEBSOCKET = ("ws", "wss")
+
+_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 # RFC 3986, appendix B.
 _REFERENCE = re.compile(r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL)
 _AUTHORITY = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::([0-9]*))?")
@@ -35,7 +38,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """Where a request goes, in the one form that is shown, judged, dialled and sent."""
 
     scheme: str
-    """``http`` or ``https``."""
+    """``http`` or ``https``; ``ws`` or ``wss`` for a WebSocket."""
     host: str
     """A name in ASCII (IDNA 2008), or an address in its canonical form; IPv6 without brackets."""
     port: int
@@ -62,8 +65,59 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.scheme}://{self.authority}{self.path_query}"
 
 
-def parse_target(url: str) -> Target:
-    """Parse an absolute http or https URL as a user enters it.
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A host and a port, in the one form that is shown, judged and dialled."""
+
+    host: str
+    """A name in ASCII (IDNA 2008), or an address in its canonical form; IPv6 without brackets."""
+    port: int
+    """1 to 65535."""
+    literal: ipaddress.IPv4Address | ipaddress.IPv6Address | None = None
+    """The address, where there is one in place of a name."""
+
+    @property
+    def authority(self) -> str:
+        """Host and port as people write them."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_endpoint(host: str, port: int) -> Endpoint:
+    """Parse a host and a port as a user enters them: a name, or an address, IPv6 with or without brackets.
+
+    Raises:
+        InvalidTargetError: the host is none, or one that other programs could read differently; or the port is none.
+    """
+    _refuse_invisible(host)
+    if not 1 <= port <= 65535:
+        raise InvalidTargetError(f"the port must be 1 to 65535, not {port}")
+    if ":" in host and not host.startswith("["):
+        if host.count(":") == 1:
+            raise InvalidTargetError("give the host alone; the port has a field of its own")
+        host = f"[{host}]"
+    if host.startswith("[") and not host.endswith("]"):
+        raise InvalidTargetError("an IPv6 address in [brackets] ends with the bracket")
+    if "/" in host or "@" in host:
+        raise InvalidTargetError("give the host alone, without a scheme, a user or a path")
+    name, literal = _host(host)
+    return Endpoint(host=name, port=port, literal=literal)
+
+
+def parse_server(text: str, default_port: int) -> Endpoint:
+    """Parse a host with an optional port, such as ``192.0.2.53``, ``[2001:db8::53]:5353`` or ``dns.example.com:53``.
+
+    An IPv6 address without brackets is taken as one without a port.
+
+    Raises:
+        InvalidTargetError: see ``parse_endpoint``.
+    """
+    match = _AUTHORITY.fullmatch(text)
+    if match is None:
+        return parse_endpoint(text, default_port)
+    return parse_endpoint(match.group(1), _port(match.group(2), default_port))
+
+
+def parse_target(url: str, schemes: tuple[str, ...] = HTTP) -> Target:
+    """Parse an absolute URL as a user enters it.
 
     Raises:
         InvalidTargetError: it is none, or one that other programs could read differently.
@@ -73,10 +127,10 @@ def parse_target(url: str) -> Target:
     _refuse_invisible(url)
     scheme, authority, path, query, fragment = _split(url)
     if scheme is None or authority is None:
-        raise InvalidTargetError("give an absolute URL, such as https://example.com/health")
+        raise InvalidTargetError(f"give an absolute URL, such as {schemes[-1]}://example.com/health")
     if fragment is not None:
         raise InvalidTargetError("leave out the fragment (#...): it is never sent to a server")
-    return _target(scheme, authority, path, query)
+    return _target(scheme, authority, path, query, schemes)
 
 
 def resolve_redirect(target: Target, location: str) -> Target:
@@ -93,7 +147,7 @@ def resolve_redirect(target: Target, location: str) -> Target:
     _refuse_invisible(location)
     scheme, authority, path, query, _ = _split(location)
     if scheme is not None:
-        if scheme in _PORTS and authority is None:
+        if scheme in HTTP and authority is None:
             raise InvalidTargetError(f"'{scheme}:' must be followed by // and a host")
         return _target(scheme, authority or "", path, query)
     if authority is not None:
@@ -132,9 +186,9 @@ def _split(reference: str) -> tuple[str | None, str | None, str, str | None, str
     return (scheme.lower() if scheme is not None else None), authority, path, query, fragment
 
 
-def _target(scheme: str, authority: str, path: str, query: str | None) -> Target:
-    if scheme not in _PORTS:
-        raise InvalidTargetError(f"the scheme must be http or https, not {scheme[:32]!r}")
+def _target(scheme: str, authority: str, path: str, query: str | None, schemes: tuple[str, ...] = HTTP) -> Target:
+    if scheme not in schemes:
+        raise InvalidTargetError(f"the scheme must be {' or '.join(schemes)}, not {scheme[:32]!r}")
     if "@" in authority:
         raise InvalidTargetError("leave out the user name before the @; send credentials as an Authorization header")
     match = _AUTHORITY.fullmatch(authority)

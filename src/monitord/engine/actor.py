@@ -9,7 +9,7 @@ from monitord.domain.instant import Instant
 from monitord.domain.log import LogEntry
 from monitord.domain.monitor import Assignment, Monitor
 from monitord.engine.agenda import Agenda
-from monitord.engine.checker import Flight, host_of, internal_error
+from monitord.engine.checker import Flight, internal_error
 from monitord.engine.tools import Tools
 
 CRASHES_TO_PARK = 5
@@ -212,7 +212,7 @@ class Actor:
             return
         # Whoever asks may have read a newer version than the reconciler has told us of.
         newest = max((self._agenda.monitor, *(monitor for monitor, _ in asked)), key=_version)
-        flight = Flight(newest, host_of(newest.spec.check), Trigger.MANUAL, now, mono)
+        flight = Flight(newest, newest.spec.check.peer, Trigger.MANUAL, now, mono)
         flight.answers = [answer for _, answer in asked]
         await self._check(flight)
 
@@ -224,7 +224,7 @@ class Actor:
 
     def _key(self) -> str:
         if self._host is None:
-            self._host = host_of(self._agenda.monitor.spec.check)
+            self._host = self._agenda.monitor.spec.check.peer
         return self._host
 
     def _assign(self, assignment: Assignment) -> None:

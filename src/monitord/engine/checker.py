@@ -1,7 +1,6 @@
 """One check: through the gate, to the probe under a deadline, to a result."""
 
 import asyncio
-import sys
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -9,8 +8,9 @@ import msgspec
 
 from monitord.domain.check import Category, CheckResult, Evidence, Observation, Step, Trigger, Verdict
 from monitord.domain.instant import Instant
+from monitord.domain.kinds import Check
 from monitord.domain.log import LogEntry
-from monitord.domain.monitor import Check, Monitor
+from monitord.domain.monitor import Monitor
 from monitord.engine.clock import Clock
 from monitord.engine.gate import Gate
 
@@ -184,16 +184,3 @@ def internal_error(message: str) -> Observation:
         message=message,
         evidence=Evidence(steps=(Step(at_ms=0.0, phase="engine", text=message),)),
     )
-
-
-def host_of(check: Check) -> str:
-    """Return the host whose checks in flight are counted together, interned: many monitors share one.
-
-    The authority is cut out rather than parsed: this key need only be the same for the same host, and must
-    not fail on a stored URL that no rule would let in today.
-    """
-    rest = check.url.partition("://")[2]
-    authority = rest.partition("/")[0].partition("?")[0].partition("#")[0]
-    authority = authority.rpartition("@")[2].lower()
-    host, colon, port = authority.rpartition(":")
-    return sys.intern(host if colon and port.isdigit() else authority)

@@ -2,8 +2,8 @@
 
 from monitord.domain.check import Observation
 from monitord.domain.instant import Instant
-from monitord.domain.monitor import Check
-from monitord.engine.checker import Probe, host_of
+from monitord.domain.kinds import Check
+from monitord.engine.checker import Probe
 from monitord.engine.clock import Clock
 from monitord.engine.gate import Gate
 
@@ -18,7 +18,7 @@ class Tester:
 
     async def test(self, check: Check, timeout_s: float) -> tuple[Instant, float, Observation]:
         """Check once; return when it began, how many milliseconds it took, and what was seen."""
-        host = host_of(check)
+        host = check.peer
         await self._gate.enter(host)
         try:
             started_at, began = self._clock.now(), self._clock.monotonic()

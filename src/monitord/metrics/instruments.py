@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 
 from monitord.domain.check import CheckResult
 from monitord.domain.health import Health, Status
+from monitord.domain.kinds import kind_of
 from monitord.domain.monitor import Assignment
 from monitord.metrics.histogram import Histogram
 from monitord.metrics.watched import KindTotals, Watched
@@ -71,7 +72,7 @@ class Instruments:
         """Begin to watch a monitor, or begin anew: what an older configuration saw says nothing of this one."""
         monitor, status = assignment.monitor, assignment.health.status
         self.forget(monitor.id)
-        totals = self._kinds.setdefault(str(monitor.spec.check.__struct_config__.tag), KindTotals())
+        totals = self._kinds.setdefault(kind_of(monitor.spec.check), KindTotals())
         self._watched[monitor.id] = Watched(monitor=monitor, status=status, totals=totals)
         self._statuses[status] += 1
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from monitord.domain.check import Verdict
 from monitord.domain.instant import SECOND
-from monitord.domain.monitor import HttpCheck, Monitor
+from monitord.domain.kinds import HttpCheck, kind_of
 from monitord.metrics.watched import Watched
 
 CHUNK_MONITORS = 250
@@ -45,13 +45,8 @@ def _info(each: Watched) -> str:
     monitor = each.monitor
     return (
         f'monitord_monitor_info{{monitor_id="{monitor.id}",name="{_escape(monitor.spec.name)}",'
-        f'type="{monitor.spec.check.__struct_config__.tag}",target="{_escape(_target(monitor))}"}} 1\n'
+        f'type="{kind_of(monitor.spec.check)}",target="{_escape(monitor.spec.check.shown)}"}} 1\n'
     )
-
-
-def _target(monitor: Monitor) -> str:
-    """Return the URL without its query, in which people put tokens (T15)."""
-    return monitor.spec.check.url.partition("?")[0]
 
 
 def _escape(text: str) -> str:

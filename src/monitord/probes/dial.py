@@ -11,8 +11,7 @@ from typing import Protocol
 import msgspec
 
 from monitord.domain.check import Category, Verdict
-from monitord.domain.monitor import AddressFamily
-from monitord.domain.target import Target
+from monitord.domain.connection import AddressFamily
 from monitord.probes.address_space import Address
 from monitord.probes.connect import Attempt, Greeting, open_connection, race
 from monitord.probes.deadline import Deadline
@@ -25,6 +24,26 @@ class Policy(Protocol):
 
     def check(self, ip: str | Address, port: int) -> str | None:
         """Return why an address must not be dialled, or None."""
+
+
+class Peer(Protocol):
+    """What is dialled: a ``domain.target.Target``, or an ``Endpoint``."""
+
+    @property
+    def host(self) -> str:
+        """A name in ASCII, or an address in its canonical form."""
+
+    @property
+    def port(self) -> int:
+        """1 to 65535."""
+
+    @property
+    def literal(self) -> Address | None:
+        """The address, where there is one in place of a name."""
+
+    @property
+    def authority(self) -> str:
+        """Host and port as people write them."""
 
 
 class Dialled(msgspec.Struct):
@@ -42,6 +61,10 @@ class Dialled(msgspec.Struct):
     connect_ms: float | None = None
 
 
+def _silent() -> bytes:
+    return b""
+
+
 class Dialler:
     """Connects to targets, through the policy on addresses."""
 
@@ -49,7 +72,14 @@ class Dialler:
         self._policy = policy
         self._resolver = resolver
 
-    async def dial(self, target: Target, family: AddressFamily, deadline: Deadline, greeting: Greeting) -> Dialled:
+    async def dial(
+        self,
+        target: Peer,
+        family: AddressFamily,
+        deadline: Deadline,
+        greeting: Greeting = _silent,
+        resolver: Resolver | None = None,
+    ) -> Dialled:
         """Connect freshly to a target. The caller closes the socket.
 
         Args:
@@ -58,14 +88,25 @@ class Dialler:
             deadline: when to give up.
             greeting: makes what the caller will send first. It is sent right away where that is possible, and
                 ``Attempt.sent`` tells how much of it.
+            resolver: who resolves the name in place of the system.
         """
+        dialled = await self.find(target, family, deadline, resolver)
+        if dialled.failure is None:
+            addresses = dialled.resolved or (target.host,)
+            await self._connect(dialled, addresses, target.port, deadline, greeting)
+        return dialled
+
+    async def find(
+        self, target: Peer, family: AddressFamily, deadline: Deadline, resolver: Resolver | None = None
+    ) -> Dialled:
+        """Resolve a target and judge every address; connect to none. See ``dial``."""
         dialled = Dialled(time.monotonic())
         if target.literal is not None:
             addresses: tuple[str, ...] = (target.host,)
             if family != AddressFamily.ANY:
                 dialled.failure = _wrong_family(target, target.literal, family)
         else:
-            answer = await self._resolver.resolve(target.host, family, deadline)
+            answer = await (resolver or self._resolver).resolve(target.host, family, deadline)
             dialled.dns_ms = (time.monotonic() - dialled.began_at) * 1000
             if isinstance(answer, Failure):
                 dialled.failure = answer
@@ -73,18 +114,16 @@ class Dialler:
             dialled.resolved = addresses = answer
         if dialled.failure is None:
             dialled.failure = self._refusal(target, addresses)
-        if dialled.failure is None:
-            await self._connect(dialled, addresses, target.port, deadline, greeting)
         return dialled
 
-    async def again(self, target: Target, dialled: Dialled, deadline: Deadline, greeting: Greeting) -> Dialled:
+    async def again(self, target: Peer, dialled: Dialled, deadline: Deadline, greeting: Greeting) -> Dialled:
         """Connect once more to the very address that a former attempt was connected to."""
         assert dialled.ip is not None
         repeated = Dialled(dialled.began_at, resolved=dialled.resolved, dns_ms=dialled.dns_ms)
         await self._connect(repeated, (dialled.ip,), target.port, deadline, greeting)
         return repeated
 
-    def _refusal(self, target: Target, addresses: tuple[str, ...]) -> Failure | None:
+    def _refusal(self, target: Peer, addresses: tuple[str, ...]) -> Failure | None:
         # One forbidden address condemns the whole answer: servers rotate the order of their answers, and a verdict that
         # depends on it would flap, or let an attacker choose (T2).
         for ip in addresses:
@@ -113,7 +152,7 @@ class Dialler:
             dialled.connect_ms = ((attempt.connected_at or began_at) - began_at) * 1000
 
 
-def _wrong_family(target: Target, literal: Address, family: AddressFamily) -> Failure | None:
+def _wrong_family(target: Peer, literal: Address, family: AddressFamily) -> Failure | None:
     version = 6 if family == AddressFamily.IPV6 else 4
     if literal.version == version:
         return None

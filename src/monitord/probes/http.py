@@ -7,7 +7,7 @@ from typing import Protocol
 
 from monitord import __version__
 from monitord.domain.check import Category, Observation, Verdict
-from monitord.domain.monitor import HttpCheck
+from monitord.domain.kinds import HttpCheck
 from monitord.domain.target import InvalidTargetError, Target, resolve_redirect
 from monitord.probes.certificates import CertificateFacts
 from monitord.probes.deadline import Deadline, Deadlines

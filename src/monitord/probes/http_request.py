@@ -2,7 +2,8 @@
 
 import weakref
 
-from monitord.domain.monitor import Header, HttpCheck
+from monitord.domain.kinds import HttpCheck
+from monitord.domain.secrets import Header
 from monitord.domain.target import Target, parse_target
 
 _WITH_BODY = ("POST", "PUT", "PATCH")

@@ -1,6 +1,6 @@
 """What is recorded while an HTTP check runs: raw facts, cheaply; they become words only if someone needs them."""
 
-from monitord.domain.monitor import HttpCheck
+from monitord.domain.kinds import HttpCheck
 from monitord.probes.dial import Dialled
 from monitord.probes.failure import Failure
 from monitord.probes.http_exchange import Exchange

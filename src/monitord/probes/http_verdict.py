@@ -2,7 +2,7 @@
 
 from monitord.domain.check import Category, Observation, Phases, Verdict
 from monitord.domain.instant import Instant
-from monitord.domain.monitor import HttpCheck
+from monitord.domain.kinds import HttpCheck
 from monitord.probes.certificates import CertificateFacts
 from monitord.probes.connect import endpoint
 from monitord.probes.dial import Dialled

@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 
 from monitord.domain.check import Category
-from monitord.domain.monitor import AddressFamily
+from monitord.domain.connection import AddressFamily
 from monitord.probes.deadline import Deadline
 from monitord.probes.failure import Failure, ours
 

@@ -1,10 +1,12 @@
 """Which prober runs which kind of check."""
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol, TypeVar
 
-from monitord.domain.check import Observation
-from monitord.domain.monitor import Check, HttpCheck
+from monitord.domain.check import Category, Observation
+from monitord.domain.kinds import Check, kind_of
+from monitord.probes.failure import ours
+from monitord.probes.trial import unprobed
 
 C = TypeVar("C", contravariant=True)
 
@@ -17,11 +19,25 @@ class Prober(Protocol[C]):
 
 
 class Probes:
-    """Runs checks of every kind. A new kind is one file beside this one, and one row here."""
+    """Runs checks of every kind that this machine can run. A new kind is one file beside this one, and one row in
+    ``app.py``."""
 
-    def __init__(self, *, http: Prober[HttpCheck]) -> None:
-        self._probers = {HttpCheck: http}
+    def __init__(self, probers: Mapping[type[Any], Prober[Any]], unsupported: Mapping[type[Any], str]) -> None:
+        """Take a prober for each kind; for the kinds that can't be run here, a sentence that says why."""
+        self._probers = dict(probers)
+        self._unsupported = dict(unsupported)
 
     def __call__(self, check: Check, timeout_s: float, *, trace: bool = False) -> Coroutine[Any, Any, Observation]:
         """Run one check; see ``Prober``."""
-        return self._probers[type(check)](check, timeout_s, trace=trace)
+        prober = self._probers.get(type(check))
+        return self._refuse(check) if prober is None else prober(check, timeout_s, trace=trace)
+
+    def why_not(self, check: Check) -> str | None:
+        """Return why checks of this kind can't be run on this machine; None if they can."""
+        if type(check) in self._probers:
+            return None
+        return self._unsupported.get(type(check), f"this monitord has no means for {kind_of(check)} checks")
+
+    async def _refuse(self, check: Check) -> Observation:
+        reason = self.why_not(check) or ""
+        return unprobed(ours(Category.ENGINE_UNSUPPORTED, f"Not checked: {reason}."))

@@ -13,7 +13,8 @@ import wassima
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from monitord.domain.target import Target
+from monitord.domain.connection import NO_TLS_SETTINGS, TlsSettings
+from monitord.probes.dial import Peer
 from monitord.probes.tls_openssl import OpensslEngine
 from monitord.probes.tls_rustls import RustlsEngine
 
@@ -49,6 +50,9 @@ class Session(Protocol):
     def chain(self) -> list[bytes]:
         """Return the certificates as the server sent them, its own first, also when OpenSSL refused them."""
 
+    def version(self) -> str:
+        """Return the version agreed to, such as ``TLSv1.3``; empty before that."""
+
     def describe(self) -> str:
         """Return the version and cipher, for people."""
 
@@ -74,13 +78,21 @@ class Tls:
         self._rustls = RustlsEngine(roots) if engine == "auto" else None
         self._judge_first: dict[tuple[str, int], float] = {}
 
-    def session(self, target: Target, *, verify: bool, judge: bool = False) -> Session:
-        """Begin a session: OpenSSL's if asked for, or known to be needed."""
+    def session(
+        self, target: Peer, *, verify: bool, settings: TlsSettings = NO_TLS_SETTINGS, judge: bool = False
+    ) -> Session:
+        """Begin a session: OpenSSL's if asked for, or known to be needed.
+
+        Raises:
+            ValueError: the settings hold what OpenSSL can't use; the text says what.
+        """
+        if settings is not NO_TLS_SETTINGS and settings != NO_TLS_SETTINGS:
+            return self._openssl.session(settings.server_name or target.host, verify=verify, settings=settings)
         if self._rustls is None or judge or self._is_judged_first(target):
             return self._openssl.session(target.host, verify=verify)
         return self._rustls.session(target.host, target.port, verify=verify)
 
-    def remember_judge(self, target: Target) -> None:
+    def remember_judge(self, target: Peer) -> None:
         """Ask OpenSSL first for this server for a while: the fast path has just failed with it."""
         if self._rustls is not None:
             self._rustls.forget(target.host, target.port)
@@ -88,7 +100,7 @@ class Tls:
             del self._judge_first[next(iter(self._judge_first))]
         self._judge_first[target.host, target.port] = time.monotonic() + _REMEMBER_S
 
-    def _is_judged_first(self, target: Target) -> bool:
+    def _is_judged_first(self, target: Peer) -> bool:
         if not self._judge_first:
             return False
         key = target.host, target.port

@@ -4,8 +4,8 @@ import ssl
 
 from monitord.domain.check import Category, Certificate
 from monitord.domain.instant import to_datetime
-from monitord.domain.target import Target
 from monitord.probes.certificates import read_certificate
+from monitord.probes.dial import Peer
 from monitord.probes.failure import Failure
 from monitord.probes.text import shown
 from monitord.probes.tls import Session
@@ -32,7 +32,7 @@ def is_tls_record(data: bytes) -> bool:
     return 20 <= data[0] <= 24 and (len(data) < 2 or data[1] == 3)
 
 
-def not_tls(target: Target, data: bytes) -> Failure:
+def not_tls(target: Peer, data: bytes) -> Failure:
     """Return the failure of a server that answers a handshake in another language."""
     return Failure(
         Category.TLS_NOT_TLS,
@@ -41,17 +41,17 @@ def not_tls(target: Target, data: bytes) -> Failure:
     )
 
 
-def closed_in_handshake(target: Target) -> Failure:
+def closed_in_handshake(target: Peer) -> Failure:
     """Return the failure of a server that hangs up instead of finishing the handshake."""
     return Failure(Category.TLS_PROTOCOL, f"{target.authority} closed the connection during the TLS handshake.")
 
 
-def client_certificate(target: Target) -> Failure:
+def client_certificate(target: Peer) -> Failure:
     """Return the failure of a server that lets nobody in without a certificate."""
     return Failure(Category.TLS_CLIENT_CERT, f"{target.authority} demands a client certificate, and none is set.")
 
 
-def explain(session: Session, error: ssl.SSLError, target: Target) -> Failure:
+def explain(session: Session, error: ssl.SSLError, target: Peer) -> Failure:
     """Return the category and the sentence for a handshake, or a session, that ended with an error."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return _explain_certificate(session, error, target)
@@ -71,39 +71,39 @@ def explain(session: Session, error: ssl.SSLError, target: Target) -> Failure:
     return Failure(Category.TLS_PROTOCOL, f"The TLS handshake with {target.authority} went wrong: {_words(reason)}.")
 
 
-def _explain_certificate(session: Session, error: ssl.SSLCertVerificationError, target: Target) -> Failure:
+def _explain_certificate(session: Session, error: ssl.SSLCertVerificationError, target: Peer) -> Failure:
     category = _VERIFY.get(getattr(error, "verify_code", 0), Category.TLS_UNTRUSTED)
     leaf = session.leaf()
     facts = read_certificate(leaf) if leaf is not None else None
     return Failure(category, _CERTIFICATE_SENTENCES.get(category, _untrusted)(target, facts, error))
 
 
-def _expired(target: Target, facts: Certificate | None, _: ssl.SSLCertVerificationError) -> str:
+def _expired(target: Peer, facts: Certificate | None, _: ssl.SSLCertVerificationError) -> str:
     when = f" on {to_datetime(facts.not_after):%Y-%m-%d %H:%M} UTC" if facts is not None else ""
     return f"The certificate of {target.host}, or one in its chain, has expired{when}; it must be renewed."
 
 
-def _not_yet_valid(target: Target, facts: Certificate | None, _: ssl.SSLCertVerificationError) -> str:
+def _not_yet_valid(target: Peer, facts: Certificate | None, _: ssl.SSLCertVerificationError) -> str:
     when = f" before {to_datetime(facts.not_before):%Y-%m-%d %H:%M} UTC" if facts is not None else " yet"
     return f"The certificate of {target.host} is not valid{when}."
 
 
-def _self_signed(target: Target, _: Certificate | None, error: ssl.SSLCertVerificationError) -> str:
+def _self_signed(target: Peer, _: Certificate | None, error: ssl.SSLCertVerificationError) -> str:
     if getattr(error, "verify_code", 0) == 19:
         return f"The chain of {target.host} ends in a self-signed certificate that is not trusted here."
     return f"The certificate of {target.host} is self-signed; one from a trusted authority was expected."
 
 
-def _hostname(target: Target, facts: Certificate | None, _: ssl.SSLCertVerificationError) -> str:
+def _hostname(target: Peer, facts: Certificate | None, _: ssl.SSLCertVerificationError) -> str:
     names = ", ".join(facts.names[:5]) if facts is not None else ""
     return f"The certificate is not for {target.host} but for {names or 'no name at all'}."
 
 
-def _weak(target: Target, _: Certificate | None, __: ssl.SSLCertVerificationError) -> str:
+def _weak(target: Peer, _: Certificate | None, __: ssl.SSLCertVerificationError) -> str:
     return f"The certificate of {target.host} has a key or signature that is too weak to trust."
 
 
-def _untrusted(target: Target, facts: Certificate | None, error: ssl.SSLCertVerificationError) -> str:
+def _untrusted(target: Peer, facts: Certificate | None, error: ssl.SSLCertVerificationError) -> str:
     issuer = f" by {facts.issuer}" if facts is not None else ""
     detail = shown(getattr(error, "verify_message", "") or "the chain leads to no trusted root")
     return f"The certificate of {target.host}, issued{issuer}, is not trusted: {detail}."

@@ -1,7 +1,13 @@
 """OpenSSL's view of TLS: talks to nearly everything, and knows why it failed."""
 
+import contextlib
+import os
 import ssl
-from collections.abc import Sequence
+import tempfile
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+
+from monitord.domain.connection import NO_TLS_SETTINGS, TlsSettings
 
 _READ = 64 * 1024
 _CERTIFICATE = 11
@@ -9,18 +15,72 @@ _CERTIFICATE_REQUEST = 13
 _HANDSHAKE = 22
 _TLS13 = 0x0304
 _MAX_CERTIFICATES = 20
+_MAX_CONTEXTS = 64
+"""A context of its own may hold a megabyte of roots."""
 
 
 class OpensslEngine:
-    """Makes sessions from two shared contexts: one that verifies, and one that does not."""
+    """Makes sessions from two shared contexts, one that verifies and one that does not, and from monitors' own ones."""
 
     def __init__(self, roots: Sequence[bytes]) -> None:
         """Trust ``roots`` (DER), and what OpenSSL itself is set up to trust."""
+        self._roots = roots
         self._contexts = {verify: _context(verify, roots) for verify in (True, False)}
+        self._own: OrderedDict[tuple[bool, TlsSettings], ssl.SSLContext] = OrderedDict()
 
-    def session(self, host: str, *, verify: bool) -> "OpensslSession":
-        """Begin a session with a server known as ``host``."""
-        return OpensslSession(self._contexts[verify], host)
+    def session(self, host: str, *, verify: bool, settings: TlsSettings = NO_TLS_SETTINGS) -> "OpensslSession":
+        """Begin a session with a server known as ``host``.
+
+        Raises:
+            ValueError: the settings hold what OpenSSL can't use; the text says what.
+        """
+        if not settings.ca_pem and not settings.client_certificate_pem:
+            return OpensslSession(self._contexts[verify], host)
+        key = (verify, settings)
+        context = self._own.get(key)
+        if context is None:
+            context = self._own[key] = self._make(verify, settings)
+            if len(self._own) > _MAX_CONTEXTS:
+                self._own.popitem(last=False)
+        else:
+            self._own.move_to_end(key)
+        return OpensslSession(context, host)
+
+    def _make(self, verify: bool, settings: TlsSettings) -> ssl.SSLContext:
+        try:
+            if settings.ca_pem:
+                context = _context(verify, (), only=True)
+                context.load_verify_locations(cadata=settings.ca_pem)
+            else:
+                context = _context(verify, self._roots)
+            if settings.client_certificate_pem:
+                with _pem_file(settings.client_certificate_pem + "\n" + settings.client_key_pem.value) as path:
+                    # A password is never asked for: OpenSSL would read it from the terminal.
+                    context.load_cert_chain(path, password=lambda: "")
+        except ssl.SSLError as error:
+            raise ValueError(
+                f"the certificates or the key of this monitor can't be used: {error.reason or error}"
+            ) from None
+        return context
+
+
+@contextlib.contextmanager
+def _pem_file(pem: str) -> Iterator[str]:
+    """Yield the path of a file with a certificate and its key: OpenSSL's wrapper takes them from files alone.
+
+    On Linux the file is memory without a name; elsewhere it is for us alone, and gone after the block (T15).
+    """
+    if hasattr(os, "memfd_create"):
+        fd = os.memfd_create("monitord-client-certificate", os.MFD_CLOEXEC)
+        with os.fdopen(fd, "wb") as file:
+            file.write(pem.encode())
+            file.flush()
+            yield f"/proc/self/fd/{fd}"
+        return
+    with tempfile.NamedTemporaryFile() as named:
+        named.write(pem.encode())
+        named.flush()
+        yield named.name
 
 
 class _Watched(ssl.SSLObject):
@@ -90,18 +150,24 @@ class OpensslSession:
         """See ``tls.Session``."""
         return certificates_in(self._tls.presented, self._tls.is_tls13)
 
+    def version(self) -> str:
+        """See ``tls.Session``."""
+        return self._tls.version() or ""
+
     def describe(self) -> str:
         """See ``tls.Session``."""
         cipher = self._tls.cipher()
         return f"{self._tls.version()} with {cipher[0]}" if cipher else "TLS"
 
 
-def _context(verify: bool, roots: Sequence[bytes]) -> ssl.SSLContext:
+def _context(verify: bool, roots: Sequence[bytes], *, only: bool = False) -> ssl.SSLContext:
+    """Return a context that trusts ``roots``, and unless these ``only``, what OpenSSL is set up to trust."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # A name that stands in the subject alone has not been valid since RFC 6125; Python accepts it by default.
     context.hostname_checks_common_name = False
     if verify:
-        context.load_default_certs()
+        if not only:
+            context.load_default_certs()
         for root in roots:
             context.load_verify_locations(cadata=root)
     else:

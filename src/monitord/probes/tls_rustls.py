@@ -148,10 +148,13 @@ class RustlsSession:
         """See ``tls.Session``."""
         return self._connection.peer_certificates() or []
 
+    def version(self) -> str:
+        """See ``tls.Session``."""
+        return _VERSIONS.get(self._connection.protocol_version(), "")
+
     def describe(self) -> str:
         """See ``tls.Session``."""
-        version = _VERSIONS.get(self._connection.protocol_version(), "TLS")
-        return f"{version} with {self._connection.negotiated_cipher_suite()}"
+        return f"{self.version() or 'TLS'} with {self._connection.negotiated_cipher_suite()}"
 
 
 def _configuration(roots: Iterable[bytes]) -> RustlsConfigBuilder:

@@ -29,6 +29,7 @@ def check_log_pb(entry: LogEntry, *, with_evidence: bool = False) -> pb.CheckLog
         bytes_received=entry.bytes_received,
         redirects=entry.redirects,
         counted=entry.counted,
+        measurements=entry.measurements,
     )
     if entry.gap_until is not None:
         message.gap_end_time.CopyFrom(timestamp_pb(entry.gap_until))

@@ -9,7 +9,8 @@ from monitord.domain.errors import InvalidArgumentError, Violation
 from monitord.domain.health import Status
 from monitord.domain.log import LogEntry
 from monitord.domain.queries import LogQuery, MonitorOrder, MonitorQuery, MonitorView
-from monitord.domain.rules import MAX_LABELS
+from monitord.domain.rules.monitor import MAX_LABELS
+from monitord.rpc.convert_check import TYPES
 from monitord.rpc.convert_time import bound_of
 from monitord.rpc.paging import KeyNumber, KeyText, decode_page_token, encode_page_token, fingerprint, page_size
 from monitord.rpc.requests import read_enums, refuse_nul, require_id
@@ -19,7 +20,6 @@ MAX_NAMES = 1000
 
 _STATUSES: dict[int, Status] = {status.value: status for status in Status}
 _VERDICTS: dict[int, Verdict] = {verdict.value: verdict for verdict in Verdict}
-_TYPES: dict[int, str] = {monitor_pb2.MONITOR_TYPE_HTTP: "http"}
 _ORDERS: dict[int, MonitorOrder] = {0: MonitorOrder.ID} | {order.value: order for order in MonitorOrder}
 _BY_NAME = (MonitorOrder.NAME, MonitorOrder.NAME_DESC)
 
@@ -54,7 +54,7 @@ def read_monitor_query(request: monitor_service_pb2.ListMonitorsRequest, org_id:
         order = MonitorOrder.ID
     _judge_texts(request, found)
     statuses = read_enums(_STATUSES, monitor_pb2.MonitorStatus, request.statuses, "statuses", found)
-    types = read_enums(_TYPES, monitor_pb2.MonitorType, request.types, "types", found)
+    types = read_enums(TYPES, monitor_pb2.MonitorType, request.types, "types", found)
     if found:
         raise InvalidArgumentError(found)
     query = MonitorQuery(

@@ -9,8 +9,9 @@ import structlog
 
 from monitord.domain.check import Observation
 from monitord.domain.instant import Instant
+from monitord.domain.kinds import Check
 from monitord.domain.log import LogEntry
-from monitord.domain.monitor import Check, Monitor
+from monitord.domain.monitor import Monitor
 from monitord.rpc.errors import DeadlineExceededError
 
 SETTLE_S = 2.0

@@ -5,9 +5,22 @@ from collections.abc import Iterable, Iterator
 from google.protobuf.message import Message
 
 from monitord.domain.errors import InvalidArgumentError, Violation
-from monitord.domain.rules import quoted
+from monitord.domain.rules.wording import quoted
 from monitord.v1 import monitor_pb2 as pb
 
+_KINDS = (
+    "http",
+    "tcp",
+    "tls",
+    "icmp",
+    "dns",
+    "grpc",
+    "websocket",
+    "heartbeat",
+    "postgres",
+    "mysql",
+    "redis",
+)
 WRITABLE = (
     "name",
     "labels",
@@ -17,9 +30,15 @@ WRITABLE = (
     "success_threshold",
     "recheck_interval",
     "active",
-    "http",
+    *_KINDS,
 )
 """Fields of a monitor that a user decides: an explicit list, so that no new field becomes writable by itself (T11)."""
+
+_TLS = ("tls_verification", "tls")
+_SERVICE = ("host", "port", "address_family", "resolver", "expected_latency")
+_SECURE = (*_SERVICE, "security", *_TLS, "min_certificate_days")
+_DATABASE = (*_SECURE, "user", "password", "database")
+
 WRITABLE_WITHIN = {
     "http": (
         "url",
@@ -32,11 +51,67 @@ WRITABLE_WITHIN = {
         "redirect_policy",
         "max_redirects",
         "expected_latency",
-        "tls_verification",
         "address_family",
+        *_TLS,
+        "tls_requirement",
+        "resolver",
+        "auth",
+        "header_assertions",
+        "body_regex",
+        "body_regex_absent",
+        "json_assertions",
+        "min_body_bytes",
+        "max_body_bytes",
+        "min_certificate_days",
+        "http_version",
     ),
+    "tcp": (*_SECURE, "send", "expect"),
+    "tls": (*_SECURE, "names", "min_version", "fingerprints_sha256"),
+    "icmp": (
+        "host",
+        "address_family",
+        "resolver",
+        "expected_latency",
+        "count",
+        "packet_interval",
+        "payload_bytes",
+        "max_loss_percent",
+        "degraded_loss_percent",
+    ),
+    "dns": (
+        "name",
+        "record_type",
+        "server",
+        "transport",
+        "address_family",
+        "expected_latency",
+        "expected_answers",
+        "match",
+        "accepted_rcodes",
+        "require_authenticated_data",
+        "no_recursion",
+        *_TLS,
+    ),
+    "grpc": (*_SECURE, "service", "metadata"),
+    "websocket": (
+        "url",
+        "headers",
+        "subprotocols",
+        "send",
+        "expect",
+        "expected_latency",
+        *_TLS,
+        "min_certificate_days",
+        "address_family",
+        "resolver",
+    ),
+    "heartbeat": ("period", "cron", "grace", "ping_url_version"),
+    "postgres": (*_DATABASE, "query", "expect"),
+    "mysql": (*_DATABASE, "query", "expect"),
+    "redis": (*_DATABASE, "command", "expect"),
 }
 """The same for the fields within each kind."""
+OUTPUT_ONLY_WITHIN = {"heartbeat": frozenset({"ping_url"})}
 OUTPUT_ONLY = frozenset({"id", "status", "status_time", "last_check", "create_time", "update_time", "etag"})
 
 _PATHS = frozenset(WRITABLE) | {f"{kind}.{field}" for kind, fields in WRITABLE_WITHIN.items() for field in fields}
@@ -73,7 +148,9 @@ def merge(stored: pb.Monitor, request: pb.Monitor, paths: Iterable[str]) -> None
 def _populated(request: pb.Monitor) -> Iterator[str]:
     for descriptor, value in request.ListFields():
         if descriptor.name in WRITABLE_WITHIN:
-            yield from (f"{descriptor.name}.{inner.name}" for inner, _ in value.ListFields())
+            yield from (
+                path for inner, _ in value.ListFields() if (path := f"{descriptor.name}.{inner.name}") in _PATHS
+            )
         elif descriptor.name in WRITABLE:
             yield descriptor.name
 
@@ -94,5 +171,9 @@ def _replace(target: Message, source: Message, field: str) -> None:
 def _why_not(path: str) -> str:
     if path.partition(".")[0] in OUTPUT_ONLY:
         return f"{quoted(path)} is written by the server only; leave it out"
-    valid = ", ".join(sorted(_PATHS))
-    return f"{quoted(path)} is no path of a monitor; valid are * or any of {valid}"
+    kind = path.partition(".")[0]
+    if "." in path and kind in WRITABLE_WITHIN:
+        valid = ", ".join(f"{kind}.{field}" for field in sorted(WRITABLE_WITHIN[kind]))
+        return f"{quoted(path)} is no path of a monitor; valid are {kind} or any of {valid}"
+    valid = ", ".join(sorted(WRITABLE))
+    return f"{quoted(path)} is no path of a monitor; valid are *, any of {valid}, and paths within a kind, as http.url"

@@ -14,6 +14,7 @@ from monitord.domain.instant import Instant
 from monitord.domain.log import entry_of_result
 from monitord.domain.monitor import MonitorSpec
 from monitord.domain.queries import Applied, ApplyAction, MonitorMetrics, MonitorQuery, MonitorView
+from monitord.domain.secrets import lacks_secrets
 from monitord.rpc import context as call
 from monitord.rpc.convert_log import check_log_pb
 from monitord.rpc.convert_metrics import metrics_pb, window_of
@@ -24,7 +25,7 @@ from monitord.rpc.field_mask import paths_of
 from monitord.rpc.limits import CallLimit
 from monitord.rpc.paging import fill
 from monitord.rpc.requests import RequestLedger, require_id, require_request_id
-from monitord.rpc.specs import SpecReader, lacks_secrets
+from monitord.rpc.specs import SpecReader
 from monitord.v1 import monitor_service_pb2 as pb
 from monitord.v1 import monitor_service_pb2_grpc
 
@@ -220,7 +221,7 @@ class MonitorService(monitor_service_pb2_grpc.MonitorServiceServicer):
         return response
 
     async def _with_stored_secrets(self, org_id: int, specs: list[MonitorSpec]) -> list[MonitorSpec]:
-        names = tuple(spec.name for spec in specs if lacks_secrets(spec))
+        names = tuple(spec.name for spec in specs if lacks_secrets(spec.check))
         if not names:
             return specs
         stored = await self._store.list(org_id, MonitorQuery(limit=len(names), names=names))

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from monitord.domain.errors import InvalidArgumentError, Violation
-from monitord.domain.rules import quoted
+from monitord.domain.rules.wording import quoted
 
 T = TypeVar("T")
 

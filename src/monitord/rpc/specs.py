@@ -6,11 +6,12 @@ from typing import Protocol, TypeAlias, TypeVar
 
 import msgspec
 
-from monitord.domain import rules
 from monitord.domain.errors import InvalidArgumentError, Violation
-from monitord.domain.monitor import Check, MonitorSpec
-from monitord.domain.secrets import keep_secrets
-from monitord.domain.target import InvalidTargetError, parse_target
+from monitord.domain.kinds import Check, kind_of
+from monitord.domain.monitor import MonitorSpec
+from monitord.domain.rules import monitor as rules
+from monitord.domain.secrets import keep_secrets, lacks_secrets
+from monitord.domain.target import InvalidTargetError, parse_endpoint
 from monitord.rpc.convert_monitor import read_spec, spec_pb
 from monitord.rpc.field_mask import merge
 from monitord.v1 import monitor_pb2 as pb
@@ -31,12 +32,21 @@ class EgressPolicy(Protocol):
         ...
 
 
+class Support(Protocol):
+    """Knows which kinds of check can be run here."""
+
+    def why_not(self, check: Check) -> str | None:
+        """Return why checks of this kind can't be run on this machine; None if they can."""
+        ...
+
+
 class SpecReader:
     """Makes specifications of messages. Every method raises InvalidArgumentError."""
 
-    def __init__(self, limits: rules.Limits, policy: EgressPolicy) -> None:
+    def __init__(self, limits: rules.Limits, policy: EgressPolicy, support: Support) -> None:
         self._limits = limits
         self._policy = policy
+        self._support = support
 
     def new(self, message: pb.Monitor) -> MonitorSpec:
         """Return what a new monitor shall be."""
@@ -87,7 +97,7 @@ class SpecReader:
         ]
         wrong: list[Violation] = []
         for index, spec in enumerate(filled):
-            if lacks_secrets(spec):
+            if lacks_secrets(spec.check):
                 wrong += rules.violations(spec, self._limits, prefix=f"monitors[{index}].")
         return _accept(filled, wrong)
 
@@ -103,27 +113,27 @@ class SpecReader:
         told = {one.field for one in found}
         judged = rules.violations(spec, self._limits, prefix=prefix, secrets_may_be_kept=secrets_may_be_kept)
         wrong = [one for one in judged if one.field not in told]
-        refusal = self._refusal(spec)
-        if refusal is not None:
-            wrong.append(Violation(f"{prefix}http.url", refusal))
-        return wrong
+        unsupported = self._support.why_not(spec.check)
+        if unsupported is not None:
+            wrong.append(Violation(prefix + kind_of(spec.check), f"can't be checked here: {unsupported}"))
+        return wrong + self._refusals(spec, prefix)
 
-    def _refusal(self, spec: MonitorSpec) -> str | None:
-        """Return why the policy forbids an address that stands in the URL; names are judged when they are resolved."""
-        try:
-            target = parse_target(spec.check.url)
-        except InvalidTargetError:
-            return None
-        return None if target.literal is None else self._policy.check(target.literal, target.port)
+    def _refusals(self, spec: MonitorSpec, prefix: str) -> list[Violation]:
+        """Return which addresses the policy forbids that stand in a check; names are judged when they are resolved."""
+        refused: list[Violation] = []
+        for place in spec.check.places():
+            try:
+                literal = parse_endpoint(place.host, max(place.port, 1)).literal
+            except InvalidTargetError:
+                continue  # the rules say what is wrong with it
+            reason = None if literal is None else self._policy.check(literal, place.port)
+            if reason is not None:
+                refused.append(Violation(f"{prefix}{kind_of(spec.check)}.{place.field}", reason))
+        return refused
 
 
 def _check_with_secrets(spec: MonitorSpec, stored: MonitorSpec | None) -> Check:
     return spec.check if stored is None else keep_secrets(spec.check, stored.check)
-
-
-def lacks_secrets(spec: MonitorSpec) -> bool:
-    """Return whether a secret came without its value: one that is to be kept, if it is stored."""
-    return any(header.secret and not header.value for header in spec.check.headers)
 
 
 def _accept(made: T, found: list[Violation]) -> T:

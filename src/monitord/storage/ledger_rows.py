@@ -108,6 +108,7 @@ def _result_record(result: CheckResult, seq: int, shard: int, position: int, cou
         seen.bytes_received,
         seen.redirects,
         None,
+        seen.measurements,
     )
 
 
@@ -130,7 +131,7 @@ def _gap_record(record: GapRecord, seq: int, shard: int, position: int) -> tuple
         _moment(entry.gap_until),
         entry.category.value,
         entry.message,
-        *(None,) * 15,
+        *(None,) * 16,
     )
 
 

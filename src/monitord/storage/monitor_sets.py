@@ -6,6 +6,7 @@ import msgspec
 
 from monitord.domain.health import Health
 from monitord.domain.instant import Instant
+from monitord.domain.kinds import kind_of
 from monitord.domain.monitor import Monitor, MonitorSpec
 from monitord.domain.queries import Applied, ApplyAction
 from monitord.domain.secrets import keep_secrets
@@ -80,11 +81,15 @@ async def _apply_one(
 
 
 def changed_fields(before: MonitorSpec, after: MonitorSpec) -> tuple[str, ...]:
-    """Return which fields differ; those of the check as ``check.url``."""
+    """Return which fields differ; those of the check as ``http.url``."""
     ours = [name for name in MonitorSpec.__struct_fields__ if name != "check"]
     fields = [name for name in ours if getattr(before, name) != getattr(after, name)]
     if type(before.check) is not type(after.check):
-        return (*fields, "check")
+        return (*fields, kind_of(after.check))
     of_check = type(after.check).__struct_fields__
-    fields += [f"check.{name}" for name in of_check if getattr(before.check, name) != getattr(after.check, name)]
+    fields += [
+        f"{kind_of(after.check)}.{name}"
+        for name in of_check
+        if getattr(before.check, name) != getattr(after.check, name)
+    ]
     return tuple(fields)

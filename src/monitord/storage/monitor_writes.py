@@ -8,10 +8,12 @@ from monitord.domain.alert import Silence, ends_incident
 from monitord.domain.errors import AlreadyExistsError, NotFoundError
 from monitord.domain.health import Health, Status, Transition
 from monitord.domain.instant import Instant, to_datetime
+from monitord.domain.kinds import kind_of
 from monitord.domain.monitor import Monitor, MonitorSpec
+from monitord.domain.secrets import without_secrets
 from monitord.storage import rows
 from monitord.storage.database import Transaction
-from monitord.storage.sealing import Sealer, sealed, without_secrets
+from monitord.storage.sealing import Sealer, sealed
 
 CHANNEL = "monitord_monitors"
 """Where other processes are told to look again (a hint, no more)."""
@@ -192,7 +194,7 @@ def _values(spec: MonitorSpec) -> tuple[object, ...]:
     return (
         spec.name,
         spec.labels,
-        spec.check.__struct_config__.tag,
+        kind_of(spec.check),
         without_secrets(spec.check),
         spec.interval_s,
         spec.timeout_ms,

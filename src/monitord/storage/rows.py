@@ -9,8 +9,9 @@ import msgspec
 from monitord.domain.check import Category, Evidence, Phases, Trigger, Verdict
 from monitord.domain.health import Health, Status
 from monitord.domain.instant import Instant, from_datetime
+from monitord.domain.kinds import Check
 from monitord.domain.log import LogEntry
-from monitord.domain.monitor import Check, Monitor, MonitorSpec
+from monitord.domain.monitor import Monitor, MonitorSpec
 from monitord.storage.sealing import Sealer, unsealed
 
 LOG_COLUMNS = [
@@ -43,6 +44,7 @@ LOG_COLUMNS = [
     "bytes_received",
     "redirects",
     "screenshot_url",
+    "measurements",
 ]
 LOG = ", ".join(f"l.{column}" for column in LOG_COLUMNS)
 """The columns that ``log_entry`` reads, of a table called ``l``."""
@@ -82,7 +84,7 @@ def log_entry(columns: Sequence[Any], evidence: bytes | None = None) -> LogEntry
     (
         org_id, monitor_id, seq, position, shard, trigger, verdict, counted, version, scheduled_at, checked_at,
         gap_until, category, message, status_code, response_time, dns, connect, tls, ttfb, transfer, dns_ok, ssl_ok,
-        content_ok, address, cert_expires_at, bytes_received, redirects, screenshot_url,
+        content_ok, address, cert_expires_at, bytes_received, redirects, screenshot_url, measurements,
     ) = columns  # fmt: skip
     return LogEntry(
         org_id=org_id,
@@ -110,6 +112,7 @@ def log_entry(columns: Sequence[Any], evidence: bytes | None = None) -> LogEntry
         bytes_received=bytes_received or 0,
         redirects=redirects or 0,
         screenshot_url=screenshot_url or "",
+        measurements=measurements,
         evidence=None if evidence is None else _EVIDENCE.decode(evidence),
     )
 

@@ -4,7 +4,10 @@ from typing import Protocol
 
 import msgspec
 
-from monitord.domain.monitor import Check, Header
+from monitord.domain.kinds import Check
+from monitord.domain.secrets import Secrets, secrets_of, with_secrets
+
+_decode = msgspec.json.Decoder(Secrets | list[str]).decode
 
 
 class Sealer(Protocol):
@@ -19,29 +22,25 @@ class Sealer(Protocol):
         ...
 
 
-def without_secrets(check: Check) -> Check:
-    """Return the check as it may be stored in the clear."""
-    if not any(header.secret for header in check.headers):
-        return check
-    return _with_headers(check, [Header(h.name, "", secret=True) if h.secret else h for h in check.headers])
-
-
 def sealed(check: Check, sealer: Sealer, org_id: int, monitor_id: int) -> bytes | None:
-    """Return the values of the secret headers, in their order, sealed; None where there are none."""
-    values = [header.value for header in check.headers if header.secret]
-    return sealer.seal(msgspec.json.encode(values), _context(org_id, monitor_id)) if values else None
+    """Return a check's secrets, sealed; None where there are none."""
+    found = secrets_of(check)
+    return sealer.seal(msgspec.json.encode(found), _context(org_id, monitor_id)) if found else None
 
 
 def unsealed(check: Check, secrets: bytes | None, sealer: Sealer, org_id: int, monitor_id: int) -> Check:
     """Return a stored check with its secrets."""
     if secrets is None:
         return check
-    values = iter(msgspec.json.decode(sealer.unseal(secrets, _context(org_id, monitor_id)), type=list[str]))
-    return _with_headers(check, [Header(h.name, next(values), secret=True) if h.secret else h for h in check.headers])
-
-
-def _with_headers(check: Check, headers: list[Header]) -> Check:
-    return msgspec.structs.replace(check, headers=tuple(headers))
+    found = _decode(sealer.unseal(secrets, _context(org_id, monitor_id)))
+    if isinstance(found, list):
+        # As sealed before there were other secrets than headers: their values in order.
+        names = (header.name for header in getattr(check, "headers", ()) if header.secret)
+        by_name: Secrets = {}
+        for name, value in zip(names, found, strict=False):
+            by_name.setdefault(f"headers/{name.lower()}", []).append(value)
+        found = by_name
+    return with_secrets(check, found)
 
 
 def _context(org_id: int, monitor_id: int) -> bytes:

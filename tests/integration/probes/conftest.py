@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from monitord.domain.check import Observation
-from monitord.domain.monitor import AddressFamily, HttpCheck
+from monitord.domain.connection import AddressFamily
+from monitord.domain.kinds import HttpCheck
 from monitord.probes.deadline import Deadline
 from monitord.probes.dial import Dialler, Policy
 from monitord.probes.egress import EgressPolicy

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 import pytest
 
 from monitord.domain.check import Category, Verdict
-from monitord.domain.monitor import AddressFamily, HttpCheck
+from monitord.domain.connection import AddressFamily
+from monitord.domain.kinds import HttpCheck
 from monitord.probes import connect, resolver
 from monitord.probes.failure import Failure
 from monitord.probes.resolver import SystemResolver

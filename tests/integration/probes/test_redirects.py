@@ -4,7 +4,7 @@ import pytest
 
 from monitord import __version__
 from monitord.domain.check import Category, Verdict
-from monitord.domain.monitor import Header
+from monitord.domain.secrets import Header
 from monitord.probes.egress import EgressPolicy
 from monitord.probes.http import HttpProber
 from tests.integration.probes.conftest import MakeProber, ScriptedResolver, probe

@@ -10,7 +10,7 @@ import pytest
 
 from monitord.domain.check import Category, Observation, Verdict
 from monitord.domain.instant import DAY, SECOND
-from monitord.domain.monitor import HttpCheck
+from monitord.domain.kinds import HttpCheck
 from monitord.probes.http import HttpProber
 from monitord.probes.tls import Tls
 from tests.integration.probes.conftest import MakeProber, ScriptedResolver, probe

@@ -11,15 +11,21 @@ from grpc import StatusCode
 
 from monitord.domain.queries import MonitorQuery
 from monitord.rpc import engine as engine_of_rpc
-from monitord.v1 import monitor_pb2
+from monitord.v1 import connection_pb2, http_check_pb2, monitor_pb2
 from monitord.v1 import monitor_service_pb2 as pb
 from tests.support.rpc_server import NOW, Api, refusal
 
 UUID = "6f1d3a5e-8a1c-4a53-9d5b-0c1a2b3c4d5e"
 
 
-def http(**fields: Any) -> monitor_pb2.HttpCheck:
-    return monitor_pb2.HttpCheck(**({"url": "https://example.org/"} | fields))
+NO_KIND = (
+    "must be set, or another kind of check (http, tcp, tls, icmp, dns, grpc, websocket, heartbeat, postgres, mysql, "
+    "redis): "
+)
+
+
+def http(**fields: Any) -> http_check_pb2.HttpCheck:
+    return http_check_pb2.HttpCheck(**({"url": "https://example.org/"} | fields))
 
 
 async def update(api: Api, monitor: monitor_pb2.Monitor, *paths: str) -> monitor_pb2.Monitor:
@@ -38,10 +44,12 @@ async def test_what_is_not_set_gets_the_documented_defaults(api: Api) -> None:
     assert monitor.http == http(
         method="GET",
         accepted_status_codes=["200-399"],
-        redirect_policy=monitor_pb2.REDIRECT_POLICY_FOLLOW,
+        redirect_policy=http_check_pb2.REDIRECT_POLICY_FOLLOW,
         max_redirects=10,
-        tls_verification=monitor_pb2.TLS_VERIFICATION_FULL,
-        address_family=monitor_pb2.ADDRESS_FAMILY_ANY,
+        tls_verification=connection_pb2.TLS_VERIFICATION_FULL,
+        address_family=connection_pb2.ADDRESS_FAMILY_ANY,
+        tls_requirement=http_check_pb2.TLS_REQUIREMENT_NONE,
+        http_version=http_check_pb2.HTTP_VERSION_HTTP1,
     )
     assert not monitor.HasField("last_check")
 
@@ -67,16 +75,16 @@ async def test_what_is_created_is_read_back_the_same_but_for_secrets(api: Api) -
             accepted_status_codes=["200-299", "404"],
             keyword="ok",
             keyword_absent=True,
-            redirect_policy=monitor_pb2.REDIRECT_POLICY_NONE,
+            redirect_policy=http_check_pb2.REDIRECT_POLICY_NONE,
             max_redirects=3,
             expected_latency=Duration(nanos=250_000_000),
-            tls_verification=monitor_pb2.TLS_VERIFICATION_NONE,
-            address_family=monitor_pb2.ADDRESS_FAMILY_IPV6,
+            tls_verification=connection_pb2.TLS_VERIFICATION_NONE,
+            address_family=connection_pb2.ADDRESS_FAMILY_IPV6,
         ),
     )
     got = (await api.monitors.GetMonitor(pb.GetMonitorRequest(id=made.id), metadata=api.ann.metadata)).monitor
     assert got == made
-    assert got.http.headers[0] == monitor_pb2.HttpHeader(name="Authorization", secret=True)
+    assert got.http.headers[0] == connection_pb2.HttpHeader(name="Authorization", secret=True)
     assert got.http.accepted_status_codes == ["200-299", "404"]
     assert got.timeout == Duration(seconds=1, nanos=500_000_000)
     assert got.status == monitor_pb2.MONITOR_STATUS_PAUSED
@@ -132,7 +140,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     (
         {"http": None},
         "monitor.http",
-        "must be set: it is what is checked, such as {url: 'https://example.org/'}",
+        NO_KIND + "it is what is checked, such as {url: 'https://example.org/'}",
     ),
 ]
 
@@ -262,10 +270,10 @@ OTHER_PATHS = [
     ("id", "'id' is written by the server only; leave it out"),
     ("last_check.message", "'last_check.message' is written by the server only; leave it out"),
     ("etag", "'etag' is written by the server only; leave it out"),
-    ("http.color", "'http.color' is no path of a monitor; valid are * or any of active, failure_threshold, http, "),
-    ("org_id", "'org_id' is no path of a monitor; valid are * or any of active, failure_threshold, http, "),
-    ("http.url.x", "'http.url.x' is no path of a monitor; valid are * or any of active, failure_threshold, http, "),
-    ("", "'' is no path of a monitor; valid are * or any of active, failure_threshold, http, "),
+    ("http.color", "'http.color' is no path of a monitor; valid are http or any of http.accepted_status_codes, "),
+    ("org_id", "'org_id' is no path of a monitor; valid are *, any of active, dns, failure_threshold, grpc, "),
+    ("http.url.x", "'http.url.x' is no path of a monitor; valid are http or any of http.accepted_status_codes, "),
+    ("", "'' is no path of a monitor; valid are *, any of active, dns, failure_threshold, grpc, "),
 ]
 
 
@@ -497,7 +505,7 @@ async def test_a_wrong_set_changes_nothing_and_names_each_monitor(api: Api) -> N
     good = {"name": "a", "http": http()}
     refused = await refusal(apply(api, good, {"name": "b"}, good))
     assert refused.violations == {
-        "monitors[1].http": "must be set: it is what is checked, such as {url: 'https://example.org/'}",
+        "monitors[1].http": NO_KIND + "it is what is checked, such as {url: 'https://example.org/'}",
         "monitors[2].name": "must be unique within the set; monitors[0] has it too",
     }
     refused = await refusal(apply(api, *[good] * 1001))

@@ -5,7 +5,8 @@ import pytest
 from monitord.domain.check import Trigger
 from monitord.domain.health import Status
 from monitord.domain.instant import DAY, MINUTE, SECOND
-from monitord.domain.monitor import Assignment, Header
+from monitord.domain.monitor import Assignment
+from monitord.domain.secrets import Header
 from monitord.storage import assignments
 from monitord.storage.assignments import Assignments
 from monitord.storage.database import Database

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from monitord.domain.errors import AlreadyExistsError
-from monitord.domain.monitor import Header
 from monitord.domain.queries import ApplyAction, MonitorQuery
+from monitord.domain.secrets import Header
 from monitord.storage.database import Database
 from monitord.storage.monitors import MonitorStore
 from tests.support.stored import NOON, Clock, PlainSealer, organisation, spec
@@ -46,7 +46,7 @@ async def test_creates_changes_keeps_and_removes(store: MonitorStore, org: int) 
             ("same", ApplyAction.UNCHANGED),
             ("gone", ApplyAction.REMOVED),
         ]
-        assert results[1].changed_fields == ("labels", "interval_s", "check.url")
+        assert results[1].changed_fields == ("labels", "interval_s", "http.url")
         assert [r.id for r in results[1:]] == [other.id, same.id, gone.id]
     assert (planned[0].id, planned[1].version) == (0, 1)
     created = await store.get(org, done[0].id)

@@ -9,8 +9,11 @@ from monitord.domain.check import Verdict
 from monitord.domain.errors import AlreadyExistsError, EtagMismatchError, NotFoundError
 from monitord.domain.health import Health, Status
 from monitord.domain.instant import DAY, SECOND, from_datetime
-from monitord.domain.monitor import Header, HttpCheck, MonitorSpec, StatusRange
+from monitord.domain.kinds import HttpCheck
+from monitord.domain.kinds.http import StatusRange
+from monitord.domain.monitor import MonitorSpec
 from monitord.domain.queries import MonitorOrder, MonitorQuery
+from monitord.domain.secrets import Header
 from monitord.storage.database import Database, connect, disconnect
 from monitord.storage.monitors import MonitorStore
 from tests.support.stored import NOON, Clock, PlainSealer, log_row, organisation, spec, transition

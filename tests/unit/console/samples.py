@@ -6,8 +6,9 @@ from typing import NamedTuple
 from monitord.domain.check import Category, Trigger, Verdict
 from monitord.domain.health import Health, Status, Transition
 from monitord.domain.instant import SECOND
+from monitord.domain.kinds import HttpCheck
 from monitord.domain.log import LogEntry
-from monitord.domain.monitor import Assignment, HttpCheck, Monitor, MonitorSpec
+from monitord.domain.monitor import Assignment, Monitor, MonitorSpec
 
 NOW = 1_800_000_000 * SECOND
 

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from monitord.domain.check import Category, CheckResult, Observation, Trigger, Verdict
-from monitord.domain.monitor import HttpCheck
-from monitord.engine.checker import Checker, Flight, host_of
+from monitord.domain.kinds import HttpCheck
+from monitord.engine.checker import Checker, Flight
 from monitord.engine.gate import Gate
 from tests.support.clock import VirtualClock
 from tests.support.engine_fakes import DOWN, Call, FakeProbe, monitor
@@ -130,4 +130,4 @@ async def test_a_probe_that_was_itself_woken_late() -> None:
     ],
 )
 def test_the_host_that_is_counted(url: str, host: str) -> None:
-    assert host_of(HttpCheck(url=url)) == host
+    assert HttpCheck(url=url).peer == host

@@ -3,7 +3,8 @@
 from monitord.domain.check import CheckResult, Observation, Phases, Trigger, Verdict
 from monitord.domain.health import Health, Status
 from monitord.domain.instant import SECOND
-from monitord.domain.monitor import Assignment, HttpCheck, Monitor, MonitorSpec
+from monitord.domain.kinds import HttpCheck
+from monitord.domain.monitor import Assignment, Monitor, MonitorSpec
 
 EXPIRY = 1_893_456_000 * SECOND
 PHASES = Phases(1, 2, 3, 4, 5)

@@ -40,14 +40,29 @@ if TYPE_CHECKING:
     from monitord_client.v1.check_log_pb2 import CheckLog as CheckLog
     from monitord_client.v1.check_log_pb2 import CheckTrigger as CheckTrigger
     from monitord_client.v1.check_log_pb2 import Verdict as Verdict
-    from monitord_client.v1.monitor_pb2 import HttpCheck as HttpCheck
-    from monitord_client.v1.monitor_pb2 import HttpHeader as HttpHeader
+    from monitord_client.v1.connection_pb2 import AddressFamily as AddressFamily
+    from monitord_client.v1.connection_pb2 import HttpHeader as HttpHeader
+    from monitord_client.v1.connection_pb2 import Security as Security
+    from monitord_client.v1.connection_pb2 import TlsSettings as TlsSettings
+    from monitord_client.v1.connection_pb2 import TlsVerification as TlsVerification
+    from monitord_client.v1.database_check_pb2 import MysqlCheck as MysqlCheck
+    from monitord_client.v1.database_check_pb2 import PostgresCheck as PostgresCheck
+    from monitord_client.v1.database_check_pb2 import RedisCheck as RedisCheck
+    from monitord_client.v1.dns_check_pb2 import DnsCheck as DnsCheck
+    from monitord_client.v1.grpc_check_pb2 import GrpcCheck as GrpcCheck
+    from monitord_client.v1.heartbeat_check_pb2 import CronSchedule as CronSchedule
+    from monitord_client.v1.heartbeat_check_pb2 import HeartbeatCheck as HeartbeatCheck
+    from monitord_client.v1.http_check_pb2 import HttpCheck as HttpCheck
+    from monitord_client.v1.icmp_check_pb2 import IcmpCheck as IcmpCheck
     from monitord_client.v1.monitor_pb2 import Monitor as Monitor
     from monitord_client.v1.monitor_pb2 import MonitorStatus as MonitorStatus
     from monitord_client.v1.monitor_pb2 import MonitorType as MonitorType
     from monitord_client.v1.monitor_service_pb2 import AppliedMonitor as AppliedMonitor
     from monitord_client.v1.monitor_service_pb2 import ApplyAction as ApplyAction
     from monitord_client.v1.monitor_service_pb2 import MonitorOrder as MonitorOrder
+    from monitord_client.v1.tcp_check_pb2 import TcpCheck as TcpCheck
+    from monitord_client.v1.tls_check_pb2 import TlsCheck as TlsCheck
+    from monitord_client.v1.websocket_check_pb2 import WebsocketCheck as WebsocketCheck
 
 _PLACES = {
     "address": "Tls",
@@ -60,7 +75,17 @@ _PLACES = {
     "tail": "Disconnected Gap Heartbeat Reconnected Row TailEvent",
     "v1.auth_pb2": "ApiKey Scope User",
     "v1.check_log_pb2": "CheckLog CheckTrigger Verdict",
-    "v1.monitor_pb2": "HttpCheck HttpHeader Monitor MonitorStatus MonitorType",
+    "v1.connection_pb2": "AddressFamily HttpHeader Security TlsSettings TlsVerification",
+    "v1.database_check_pb2": "MysqlCheck PostgresCheck RedisCheck",
+    "v1.dns_check_pb2": "DnsCheck",
+    "v1.grpc_check_pb2": "GrpcCheck",
+    "v1.heartbeat_check_pb2": "CronSchedule HeartbeatCheck",
+    "v1.http_check_pb2": "HttpCheck",
+    "v1.icmp_check_pb2": "IcmpCheck",
+    "v1.tcp_check_pb2": "TcpCheck",
+    "v1.tls_check_pb2": "TlsCheck",
+    "v1.websocket_check_pb2": "WebsocketCheck",
+    "v1.monitor_pb2": "Monitor MonitorStatus MonitorType",
     "v1.monitor_service_pb2": "AppliedMonitor ApplyAction MonitorOrder",
 }
 _MODULE_OF = {name: module for module, names in _PLACES.items() for name in names.split()}

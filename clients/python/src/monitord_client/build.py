@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from monitord_client.times import duration
-from monitord_client.v1.monitor_pb2 import HttpCheck, HttpHeader, Monitor
+from monitord_client.v1.connection_pb2 import HttpHeader
+from monitord_client.v1.http_check_pb2 import HttpCheck
+from monitord_client.v1.monitor_pb2 import Monitor
 
 Length = timedelta | float
 """A timedelta, or a number of seconds."""

@@ -12,7 +12,8 @@ import typer
 from monitord_client.monitorctl import spans
 
 if TYPE_CHECKING:
-    from monitord_client.v1.monitor_pb2 import HttpCheck, Monitor
+    from monitord_client.v1.http_check_pb2 import HttpCheck
+    from monitord_client.v1.monitor_pb2 import Monitor
 
 T = TypeVar("T")
 
@@ -166,7 +167,8 @@ class HttpOptions:
 
     def check(self, url: str) -> "HttpCheck":
         """Return the check of a URL. Raises typer.BadParameter for options that contradict each other."""
-        from monitord_client.v1 import monitor_pb2 as pb
+        from monitord_client.v1 import connection_pb2
+        from monitord_client.v1 import http_check_pb2 as pb
 
         if self.ipv4 and self.ipv6:
             raise typer.BadParameter("choose one of --ipv4 and --ipv6")
@@ -188,9 +190,10 @@ class HttpOptions:
         if self.no_follow:
             check.redirect_policy = pb.REDIRECT_POLICY_NONE
         if self.no_verify_tls:
-            check.tls_verification = pb.TLS_VERIFICATION_NONE
+            check.tls_verification = connection_pb2.TLS_VERIFICATION_NONE
         if self.ipv4 or self.ipv6:
-            check.address_family = pb.ADDRESS_FAMILY_IPV4 if self.ipv4 else pb.ADDRESS_FAMILY_IPV6
+            only = connection_pb2.ADDRESS_FAMILY_IPV4 if self.ipv4 else connection_pb2.ADDRESS_FAMILY_IPV6
+            check.address_family = only
         return check
 
 

@@ -151,6 +151,26 @@ class CheckLog(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class MeasurementsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     MONITOR_ID_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     TRIGGER_FIELD_NUMBER: _builtins.int
@@ -173,6 +193,7 @@ class CheckLog(_message.Message):
     REDIRECTS_FIELD_NUMBER: _builtins.int
     COUNTED_FIELD_NUMBER: _builtins.int
     EVIDENCE_FIELD_NUMBER: _builtins.int
+    MEASUREMENTS_FIELD_NUMBER: _builtins.int
     monitor_id: _builtins.int
     """The monitor."""
     sequence: _builtins.int
@@ -231,6 +252,12 @@ class CheckLog(_message.Message):
     def evidence(self) -> Global___CheckEvidence:
         """What explains the verdict; only in GetCheckLog, CheckNow and TestMonitor."""
 
+    @_builtins.property
+    def measurements(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Figures of the kind of check, by name, such as `icmp.loss_ratio` or `dns.answers`; the documentation of each kind lists
+        its own. Lengths of time are in milliseconds and end in `_ms`.
+        """
+
     def __init__(
         self,
         *,
@@ -256,10 +283,11 @@ class CheckLog(_message.Message):
         redirects: _builtins.int = ...,
         counted: _builtins.bool = ...,
         evidence: Global___CheckEvidence | None = ...,
+        measurements: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_content_ok", b"_content_ok", "_dns_ok", b"_dns_ok", "_response_time_ms", b"_response_time_ms", "_ssl_ok", b"_ssl_ok", "_status_code", b"_status_code", "certificate_expire_time", b"certificate_expire_time", "content_ok", b"content_ok", "dns_ok", b"dns_ok", "evidence", b"evidence", "gap_end_time", b"gap_end_time", "phases", b"phases", "response_time_ms", b"response_time_ms", "schedule_time", b"schedule_time", "ssl_ok", b"ssl_ok", "start_time", b"start_time", "status_code", b"status_code"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_content_ok", b"_content_ok", "_dns_ok", b"_dns_ok", "_response_time_ms", b"_response_time_ms", "_ssl_ok", b"_ssl_ok", "_status_code", b"_status_code", "address", b"address", "bytes_received", b"bytes_received", "category", b"category", "certificate_expire_time", b"certificate_expire_time", "content_ok", b"content_ok", "counted", b"counted", "dns_ok", b"dns_ok", "evidence", b"evidence", "gap_end_time", b"gap_end_time", "message", b"message", "monitor_id", b"monitor_id", "phases", b"phases", "redirects", b"redirects", "response_time_ms", b"response_time_ms", "schedule_time", b"schedule_time", "screenshot_url", b"screenshot_url", "sequence", b"sequence", "ssl_ok", b"ssl_ok", "start_time", b"start_time", "status_code", b"status_code", "trigger", b"trigger", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_content_ok", b"_content_ok", "_dns_ok", b"_dns_ok", "_response_time_ms", b"_response_time_ms", "_ssl_ok", b"_ssl_ok", "_status_code", b"_status_code", "address", b"address", "bytes_received", b"bytes_received", "category", b"category", "certificate_expire_time", b"certificate_expire_time", "content_ok", b"content_ok", "counted", b"counted", "dns_ok", b"dns_ok", "evidence", b"evidence", "gap_end_time", b"gap_end_time", "measurements", b"measurements", "message", b"message", "monitor_id", b"monitor_id", "phases", b"phases", "redirects", b"redirects", "response_time_ms", b"response_time_ms", "schedule_time", b"schedule_time", "screenshot_url", b"screenshot_url", "sequence", b"sequence", "ssl_ok", b"ssl_ok", "start_time", b"start_time", "status_code", b"status_code", "trigger", b"trigger", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__content_ok: _TypeAlias = _typing.Literal["content_ok"]  # noqa: Y015
     _WhichOneofArgType__content_ok: _TypeAlias = _typing.Literal["_content_ok", b"_content_ok"]  # noqa: Y015

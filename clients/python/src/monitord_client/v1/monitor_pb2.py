@@ -25,9 +25,18 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from . import check_log_pb2 as monitord_dot_v1_dot_check__log__pb2
+from . import database_check_pb2 as monitord_dot_v1_dot_database__check__pb2
+from . import dns_check_pb2 as monitord_dot_v1_dot_dns__check__pb2
+from . import grpc_check_pb2 as monitord_dot_v1_dot_grpc__check__pb2
+from . import heartbeat_check_pb2 as monitord_dot_v1_dot_heartbeat__check__pb2
+from . import http_check_pb2 as monitord_dot_v1_dot_http__check__pb2
+from . import icmp_check_pb2 as monitord_dot_v1_dot_icmp__check__pb2
+from . import tcp_check_pb2 as monitord_dot_v1_dot_tcp__check__pb2
+from . import tls_check_pb2 as monitord_dot_v1_dot_tls__check__pb2
+from . import websocket_check_pb2 as monitord_dot_v1_dot_websocket__check__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19monitord/v1/monitor.proto\x12\x0bmonitord.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmonitord/v1/check_log.proto\"\x90\x05\n\x07Monitor\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x30\n\x06labels\x18\x03 \x03(\x0b\x32 .monitord.v1.Monitor.LabelsEntry\x12+\n\x08interval\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11\x66\x61ilure_threshold\x18\x06 \x01(\x05\x12\x19\n\x11success_threshold\x18\x07 \x01(\x05\x12\x33\n\x10recheck_interval\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x06\x61\x63tive\x18\t \x01(\x08H\x01\x88\x01\x01\x12&\n\x04http\x18\x14 \x01(\x0b\x32\x16.monitord.v1.HttpCheckH\x00\x12*\n\x06status\x18\x1e \x01(\x0e\x32\x1a.monitord.v1.MonitorStatus\x12/\n\x0bstatus_time\x18\x1f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\nlast_check\x18  \x01(\x0b\x32\x15.monitord.v1.CheckLog\x12/\n\x0b\x63reate_time\x18! \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\" \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18# \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04kindB\t\n\x07_active\"\x96\x03\n\tHttpCheck\x12\x0b\n\x03url\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12(\n\x07headers\x18\x03 \x03(\x0b\x32\x17.monitord.v1.HttpHeader\x12\x0c\n\x04\x62ody\x18\x04 \x01(\x0c\x12\x1d\n\x15\x61\x63\x63\x65pted_status_codes\x18\x05 \x03(\t\x12\x0f\n\x07keyword\x18\x06 \x01(\t\x12\x16\n\x0ekeyword_absent\x18\x07 \x01(\x08\x12\x34\n\x0fredirect_policy\x18\x08 \x01(\x0e\x32\x1b.monitord.v1.RedirectPolicy\x12\x15\n\rmax_redirects\x18\t \x01(\x05\x12\x33\n\x10\x65xpected_latency\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x36\n\x10tls_verification\x18\x0b \x01(\x0e\x32\x1c.monitord.v1.TlsVerification\x12\x32\n\x0e\x61\x64\x64ress_family\x18\x0c \x01(\x0e\x32\x1a.monitord.v1.AddressFamily\"9\n\nHttpHeader\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x0e\n\x06secret\x18\x03 \x01(\x08*\x8b\x02\n\rMonitorStatus\x12\x1e\n\x1aMONITOR_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16MONITOR_STATUS_UNKNOWN\x10\x01\x12\x1a\n\x16MONITOR_STATUS_PENDING\x10\x02\x12\x15\n\x11MONITOR_STATUS_UP\x10\x03\x12\x1b\n\x17MONITOR_STATUS_DEGRADED\x10\x04\x12\x17\n\x13MONITOR_STATUS_DOWN\x10\x05\x12\x1e\n\x1aMONITOR_STATUS_MAINTENANCE\x10\x06\x12\x19\n\x15MONITOR_STATUS_PAUSED\x10\x07\x12\x1a\n\x16MONITOR_STATUS_FAULTED\x10\x08*B\n\x0bMonitorType\x12\x1c\n\x18MONITOR_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11MONITOR_TYPE_HTTP\x10\x01*y\n\rAddressFamily\x12\x1e\n\x1a\x41\x44\x44RESS_FAMILY_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41\x44\x44RESS_FAMILY_ANY\x10\x01\x12\x17\n\x13\x41\x44\x44RESS_FAMILY_IPV4\x10\x02\x12\x17\n\x13\x41\x44\x44RESS_FAMILY_IPV6\x10\x03*g\n\x0eRedirectPolicy\x12\x1f\n\x1bREDIRECT_POLICY_UNSPECIFIED\x10\x00\x12\x1a\n\x16REDIRECT_POLICY_FOLLOW\x10\x01\x12\x18\n\x14REDIRECT_POLICY_NONE\x10\x02*i\n\x0fTlsVerification\x12 \n\x1cTLS_VERIFICATION_UNSPECIFIED\x10\x00\x12\x19\n\x15TLS_VERIFICATION_FULL\x10\x01\x12\x19\n\x15TLS_VERIFICATION_NONE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19monitord/v1/monitor.proto\x12\x0bmonitord.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmonitord/v1/check_log.proto\x1a monitord/v1/database_check.proto\x1a\x1bmonitord/v1/dns_check.proto\x1a\x1cmonitord/v1/grpc_check.proto\x1a!monitord/v1/heartbeat_check.proto\x1a\x1cmonitord/v1/http_check.proto\x1a\x1cmonitord/v1/icmp_check.proto\x1a\x1bmonitord/v1/tcp_check.proto\x1a\x1bmonitord/v1/tls_check.proto\x1a!monitord/v1/websocket_check.proto\"\xba\x08\n\x07Monitor\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x30\n\x06labels\x18\x03 \x03(\x0b\x32 .monitord.v1.Monitor.LabelsEntry\x12+\n\x08interval\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11\x66\x61ilure_threshold\x18\x06 \x01(\x05\x12\x19\n\x11success_threshold\x18\x07 \x01(\x05\x12\x33\n\x10recheck_interval\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x06\x61\x63tive\x18\t \x01(\x08H\x01\x88\x01\x01\x12&\n\x04http\x18\x14 \x01(\x0b\x32\x16.monitord.v1.HttpCheckH\x00\x12$\n\x03tcp\x18\x15 \x01(\x0b\x32\x15.monitord.v1.TcpCheckH\x00\x12$\n\x03tls\x18\x16 \x01(\x0b\x32\x15.monitord.v1.TlsCheckH\x00\x12&\n\x04icmp\x18\x17 \x01(\x0b\x32\x16.monitord.v1.IcmpCheckH\x00\x12$\n\x03\x64ns\x18\x18 \x01(\x0b\x32\x15.monitord.v1.DnsCheckH\x00\x12&\n\x04grpc\x18\x19 \x01(\x0b\x32\x16.monitord.v1.GrpcCheckH\x00\x12\x30\n\twebsocket\x18\x1a \x01(\x0b\x32\x1b.monitord.v1.WebsocketCheckH\x00\x12\x30\n\theartbeat\x18\x1b \x01(\x0b\x32\x1b.monitord.v1.HeartbeatCheckH\x00\x12.\n\x08postgres\x18\x1c \x01(\x0b\x32\x1a.monitord.v1.PostgresCheckH\x00\x12(\n\x05mysql\x18\x1d \x01(\x0b\x32\x17.monitord.v1.MysqlCheckH\x00\x12(\n\x05redis\x18( \x01(\x0b\x32\x17.monitord.v1.RedisCheckH\x00\x12*\n\x06status\x18\x1e \x01(\x0e\x32\x1a.monitord.v1.MonitorStatus\x12/\n\x0bstatus_time\x18\x1f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\nlast_check\x18  \x01(\x0b\x32\x15.monitord.v1.CheckLog\x12/\n\x0b\x63reate_time\x18! \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\" \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18# \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04kindB\t\n\x07_active*\x8b\x02\n\rMonitorStatus\x12\x1e\n\x1aMONITOR_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16MONITOR_STATUS_UNKNOWN\x10\x01\x12\x1a\n\x16MONITOR_STATUS_PENDING\x10\x02\x12\x15\n\x11MONITOR_STATUS_UP\x10\x03\x12\x1b\n\x17MONITOR_STATUS_DEGRADED\x10\x04\x12\x17\n\x13MONITOR_STATUS_DOWN\x10\x05\x12\x1e\n\x1aMONITOR_STATUS_MAINTENANCE\x10\x06\x12\x19\n\x15MONITOR_STATUS_PAUSED\x10\x07\x12\x1a\n\x16MONITOR_STATUS_FAULTED\x10\x08*\xb5\x02\n\x0bMonitorType\x12\x1c\n\x18MONITOR_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11MONITOR_TYPE_HTTP\x10\x01\x12\x14\n\x10MONITOR_TYPE_TCP\x10\x02\x12\x14\n\x10MONITOR_TYPE_TLS\x10\x03\x12\x15\n\x11MONITOR_TYPE_ICMP\x10\x04\x12\x14\n\x10MONITOR_TYPE_DNS\x10\x05\x12\x15\n\x11MONITOR_TYPE_GRPC\x10\x06\x12\x1a\n\x16MONITOR_TYPE_WEBSOCKET\x10\x07\x12\x1a\n\x16MONITOR_TYPE_HEARTBEAT\x10\x08\x12\x19\n\x15MONITOR_TYPE_POSTGRES\x10\t\x12\x16\n\x12MONITOR_TYPE_MYSQL\x10\n\x12\x16\n\x12MONITOR_TYPE_REDIS\x10\x0b\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,22 +45,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MONITOR_LABELSENTRY']._loaded_options = None
   _globals['_MONITOR_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_MONITORSTATUS']._serialized_start=1264
-  _globals['_MONITORSTATUS']._serialized_end=1531
-  _globals['_MONITORTYPE']._serialized_start=1533
-  _globals['_MONITORTYPE']._serialized_end=1599
-  _globals['_ADDRESSFAMILY']._serialized_start=1601
-  _globals['_ADDRESSFAMILY']._serialized_end=1722
-  _globals['_REDIRECTPOLICY']._serialized_start=1724
-  _globals['_REDIRECTPOLICY']._serialized_end=1827
-  _globals['_TLSVERIFICATION']._serialized_start=1829
-  _globals['_TLSVERIFICATION']._serialized_end=1934
-  _globals['_MONITOR']._serialized_start=137
-  _globals['_MONITOR']._serialized_end=793
-  _globals['_MONITOR_LABELSENTRY']._serialized_start=729
-  _globals['_MONITOR_LABELSENTRY']._serialized_end=774
-  _globals['_HTTPCHECK']._serialized_start=796
-  _globals['_HTTPCHECK']._serialized_end=1202
-  _globals['_HTTPHEADER']._serialized_start=1204
-  _globals['_HTTPHEADER']._serialized_end=1261
+  _globals['_MONITORSTATUS']._serialized_start=1503
+  _globals['_MONITORSTATUS']._serialized_end=1770
+  _globals['_MONITORTYPE']._serialized_start=1773
+  _globals['_MONITORTYPE']._serialized_end=2082
+  _globals['_MONITOR']._serialized_start=418
+  _globals['_MONITOR']._serialized_end=1500
+  _globals['_MONITOR_LABELSENTRY']._serialized_start=1436
+  _globals['_MONITOR_LABELSENTRY']._serialized_end=1481
 # @@protoc_insertion_point(module_scope)

@@ -11,6 +11,15 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from . import check_log_pb2 as _check_log_pb2
+from . import database_check_pb2 as _database_check_pb2
+from . import dns_check_pb2 as _dns_check_pb2
+from . import grpc_check_pb2 as _grpc_check_pb2
+from . import heartbeat_check_pb2 as _heartbeat_check_pb2
+from . import http_check_pb2 as _http_check_pb2
+from . import icmp_check_pb2 as _icmp_check_pb2
+from . import tcp_check_pb2 as _tcp_check_pb2
+from . import tls_check_pb2 as _tls_check_pb2
+from . import websocket_check_pb2 as _websocket_check_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -80,6 +89,26 @@ class _MonitorTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MonitorTy
     """Not set; never sent by the server."""
     MONITOR_TYPE_HTTP: _MonitorType.ValueType  # 1
     """`Monitor.http`."""
+    MONITOR_TYPE_TCP: _MonitorType.ValueType  # 2
+    """`Monitor.tcp`."""
+    MONITOR_TYPE_TLS: _MonitorType.ValueType  # 3
+    """`Monitor.tls`."""
+    MONITOR_TYPE_ICMP: _MonitorType.ValueType  # 4
+    """`Monitor.icmp`."""
+    MONITOR_TYPE_DNS: _MonitorType.ValueType  # 5
+    """`Monitor.dns`."""
+    MONITOR_TYPE_GRPC: _MonitorType.ValueType  # 6
+    """`Monitor.grpc`."""
+    MONITOR_TYPE_WEBSOCKET: _MonitorType.ValueType  # 7
+    """`Monitor.websocket`."""
+    MONITOR_TYPE_HEARTBEAT: _MonitorType.ValueType  # 8
+    """`Monitor.heartbeat`."""
+    MONITOR_TYPE_POSTGRES: _MonitorType.ValueType  # 9
+    """`Monitor.postgres`."""
+    MONITOR_TYPE_MYSQL: _MonitorType.ValueType  # 10
+    """`Monitor.mysql`."""
+    MONITOR_TYPE_REDIS: _MonitorType.ValueType  # 11
+    """`Monitor.redis`."""
 
 class MonitorType(_MonitorType, metaclass=_MonitorTypeEnumTypeWrapper):
     """The kinds of check, for filters. Each is a field of `Monitor.kind` too."""
@@ -88,83 +117,27 @@ MONITOR_TYPE_UNSPECIFIED: MonitorType.ValueType  # 0
 """Not set; never sent by the server."""
 MONITOR_TYPE_HTTP: MonitorType.ValueType  # 1
 """`Monitor.http`."""
+MONITOR_TYPE_TCP: MonitorType.ValueType  # 2
+"""`Monitor.tcp`."""
+MONITOR_TYPE_TLS: MonitorType.ValueType  # 3
+"""`Monitor.tls`."""
+MONITOR_TYPE_ICMP: MonitorType.ValueType  # 4
+"""`Monitor.icmp`."""
+MONITOR_TYPE_DNS: MonitorType.ValueType  # 5
+"""`Monitor.dns`."""
+MONITOR_TYPE_GRPC: MonitorType.ValueType  # 6
+"""`Monitor.grpc`."""
+MONITOR_TYPE_WEBSOCKET: MonitorType.ValueType  # 7
+"""`Monitor.websocket`."""
+MONITOR_TYPE_HEARTBEAT: MonitorType.ValueType  # 8
+"""`Monitor.heartbeat`."""
+MONITOR_TYPE_POSTGRES: MonitorType.ValueType  # 9
+"""`Monitor.postgres`."""
+MONITOR_TYPE_MYSQL: MonitorType.ValueType  # 10
+"""`Monitor.mysql`."""
+MONITOR_TYPE_REDIS: MonitorType.ValueType  # 11
+"""`Monitor.redis`."""
 Global___MonitorType: _TypeAlias = MonitorType  # noqa: Y015
-
-class _AddressFamily:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _AddressFamilyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AddressFamily.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    ADDRESS_FAMILY_UNSPECIFIED: _AddressFamily.ValueType  # 0
-    """Same as ANY."""
-    ADDRESS_FAMILY_ANY: _AddressFamily.ValueType  # 1
-    """IPv6 and IPv4 raced as RFC 8305 says."""
-    ADDRESS_FAMILY_IPV4: _AddressFamily.ValueType  # 2
-    """IPv4 only."""
-    ADDRESS_FAMILY_IPV6: _AddressFamily.ValueType  # 3
-    """IPv6 only."""
-
-class AddressFamily(_AddressFamily, metaclass=_AddressFamilyEnumTypeWrapper):
-    """Which addresses of a name may be dialled."""
-
-ADDRESS_FAMILY_UNSPECIFIED: AddressFamily.ValueType  # 0
-"""Same as ANY."""
-ADDRESS_FAMILY_ANY: AddressFamily.ValueType  # 1
-"""IPv6 and IPv4 raced as RFC 8305 says."""
-ADDRESS_FAMILY_IPV4: AddressFamily.ValueType  # 2
-"""IPv4 only."""
-ADDRESS_FAMILY_IPV6: AddressFamily.ValueType  # 3
-"""IPv6 only."""
-Global___AddressFamily: _TypeAlias = AddressFamily  # noqa: Y015
-
-class _RedirectPolicy:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _RedirectPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RedirectPolicy.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    REDIRECT_POLICY_UNSPECIFIED: _RedirectPolicy.ValueType  # 0
-    """Same as FOLLOW."""
-    REDIRECT_POLICY_FOLLOW: _RedirectPolicy.ValueType  # 1
-    """Follow, at most `max_redirects`; secret headers are dropped when the origin changes."""
-    REDIRECT_POLICY_NONE: _RedirectPolicy.ValueType  # 2
-    """Judge the first answer by its own status."""
-
-class RedirectPolicy(_RedirectPolicy, metaclass=_RedirectPolicyEnumTypeWrapper):
-    """What an HTTP check does with redirects."""
-
-REDIRECT_POLICY_UNSPECIFIED: RedirectPolicy.ValueType  # 0
-"""Same as FOLLOW."""
-REDIRECT_POLICY_FOLLOW: RedirectPolicy.ValueType  # 1
-"""Follow, at most `max_redirects`; secret headers are dropped when the origin changes."""
-REDIRECT_POLICY_NONE: RedirectPolicy.ValueType  # 2
-"""Judge the first answer by its own status."""
-Global___RedirectPolicy: _TypeAlias = RedirectPolicy  # noqa: Y015
-
-class _TlsVerification:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _TlsVerificationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TlsVerification.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    TLS_VERIFICATION_UNSPECIFIED: _TlsVerification.ValueType  # 0
-    """Same as FULL."""
-    TLS_VERIFICATION_FULL: _TlsVerification.ValueType  # 1
-    """Chain, name and dates must be right."""
-    TLS_VERIFICATION_NONE: _TlsVerification.ValueType  # 2
-    """Record the certificate's facts, but accept any."""
-
-class TlsVerification(_TlsVerification, metaclass=_TlsVerificationEnumTypeWrapper):
-    """What a check does with the server's certificate."""
-
-TLS_VERIFICATION_UNSPECIFIED: TlsVerification.ValueType  # 0
-"""Same as FULL."""
-TLS_VERIFICATION_FULL: TlsVerification.ValueType  # 1
-"""Chain, name and dates must be right."""
-TLS_VERIFICATION_NONE: TlsVerification.ValueType  # 2
-"""Record the certificate's facts, but accept any."""
-Global___TlsVerification: _TypeAlias = TlsVerification  # noqa: Y015
 
 @_typing.final
 class Monitor(_message.Message):
@@ -202,6 +175,16 @@ class Monitor(_message.Message):
     RECHECK_INTERVAL_FIELD_NUMBER: _builtins.int
     ACTIVE_FIELD_NUMBER: _builtins.int
     HTTP_FIELD_NUMBER: _builtins.int
+    TCP_FIELD_NUMBER: _builtins.int
+    TLS_FIELD_NUMBER: _builtins.int
+    ICMP_FIELD_NUMBER: _builtins.int
+    DNS_FIELD_NUMBER: _builtins.int
+    GRPC_FIELD_NUMBER: _builtins.int
+    WEBSOCKET_FIELD_NUMBER: _builtins.int
+    HEARTBEAT_FIELD_NUMBER: _builtins.int
+    POSTGRES_FIELD_NUMBER: _builtins.int
+    MYSQL_FIELD_NUMBER: _builtins.int
+    REDIS_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     STATUS_TIME_FIELD_NUMBER: _builtins.int
     LAST_CHECK_FIELD_NUMBER: _builtins.int
@@ -245,8 +228,48 @@ class Monitor(_message.Message):
         """
 
     @_builtins.property
-    def http(self) -> Global___HttpCheck:
+    def http(self) -> _http_check_pb2.HttpCheck:
         """An HTTP or HTTPS request."""
+
+    @_builtins.property
+    def tcp(self) -> _tcp_check_pb2.TcpCheck:
+        """A TCP connection."""
+
+    @_builtins.property
+    def tls(self) -> _tls_check_pb2.TlsCheck:
+        """A TLS handshake and a certificate."""
+
+    @_builtins.property
+    def icmp(self) -> _icmp_check_pb2.IcmpCheck:
+        """Echo requests (ping)."""
+
+    @_builtins.property
+    def dns(self) -> _dns_check_pb2.DnsCheck:
+        """A question to a DNS server."""
+
+    @_builtins.property
+    def grpc(self) -> _grpc_check_pb2.GrpcCheck:
+        """gRPC's health check."""
+
+    @_builtins.property
+    def websocket(self) -> _websocket_check_pb2.WebsocketCheck:
+        """A WebSocket handshake."""
+
+    @_builtins.property
+    def heartbeat(self) -> _heartbeat_check_pb2.HeartbeatCheck:
+        """A job that tells monitord that it ran."""
+
+    @_builtins.property
+    def postgres(self) -> _database_check_pb2.PostgresCheck:
+        """A Postgres server."""
+
+    @_builtins.property
+    def mysql(self) -> _database_check_pb2.MysqlCheck:
+        """A MySQL or MariaDB server."""
+
+    @_builtins.property
+    def redis(self) -> _database_check_pb2.RedisCheck:
+        """A Redis server."""
 
     @_builtins.property
     def status_time(self) -> _timestamp_pb2.Timestamp:
@@ -276,7 +299,17 @@ class Monitor(_message.Message):
         success_threshold: _builtins.int = ...,
         recheck_interval: _duration_pb2.Duration | None = ...,
         active: _builtins.bool | None = ...,
-        http: Global___HttpCheck | None = ...,
+        http: _http_check_pb2.HttpCheck | None = ...,
+        tcp: _tcp_check_pb2.TcpCheck | None = ...,
+        tls: _tls_check_pb2.TlsCheck | None = ...,
+        icmp: _icmp_check_pb2.IcmpCheck | None = ...,
+        dns: _dns_check_pb2.DnsCheck | None = ...,
+        grpc: _grpc_check_pb2.GrpcCheck | None = ...,
+        websocket: _websocket_check_pb2.WebsocketCheck | None = ...,
+        heartbeat: _heartbeat_check_pb2.HeartbeatCheck | None = ...,
+        postgres: _database_check_pb2.PostgresCheck | None = ...,
+        mysql: _database_check_pb2.MysqlCheck | None = ...,
+        redis: _database_check_pb2.RedisCheck | None = ...,
         status: Global___MonitorStatus.ValueType = ...,
         status_time: _timestamp_pb2.Timestamp | None = ...,
         last_check: _check_log_pb2.CheckLog | None = ...,
@@ -284,13 +317,13 @@ class Monitor(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_active", b"_active", "active", b"active", "create_time", b"create_time", "http", b"http", "interval", b"interval", "kind", b"kind", "last_check", b"last_check", "recheck_interval", b"recheck_interval", "status_time", b"status_time", "timeout", b"timeout", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_active", b"_active", "active", b"active", "create_time", b"create_time", "dns", b"dns", "grpc", b"grpc", "heartbeat", b"heartbeat", "http", b"http", "icmp", b"icmp", "interval", b"interval", "kind", b"kind", "last_check", b"last_check", "mysql", b"mysql", "postgres", b"postgres", "recheck_interval", b"recheck_interval", "redis", b"redis", "status_time", b"status_time", "tcp", b"tcp", "timeout", b"timeout", "tls", b"tls", "update_time", b"update_time", "websocket", b"websocket"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_active", b"_active", "active", b"active", "create_time", b"create_time", "etag", b"etag", "failure_threshold", b"failure_threshold", "http", b"http", "id", b"id", "interval", b"interval", "kind", b"kind", "labels", b"labels", "last_check", b"last_check", "name", b"name", "recheck_interval", b"recheck_interval", "status", b"status", "status_time", b"status_time", "success_threshold", b"success_threshold", "timeout", b"timeout", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_active", b"_active", "active", b"active", "create_time", b"create_time", "dns", b"dns", "etag", b"etag", "failure_threshold", b"failure_threshold", "grpc", b"grpc", "heartbeat", b"heartbeat", "http", b"http", "icmp", b"icmp", "id", b"id", "interval", b"interval", "kind", b"kind", "labels", b"labels", "last_check", b"last_check", "mysql", b"mysql", "name", b"name", "postgres", b"postgres", "recheck_interval", b"recheck_interval", "redis", b"redis", "status", b"status", "status_time", b"status_time", "success_threshold", b"success_threshold", "tcp", b"tcp", "timeout", b"timeout", "tls", b"tls", "update_time", b"update_time", "websocket", b"websocket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__active: _TypeAlias = _typing.Literal["active"]  # noqa: Y015
     _WhichOneofArgType__active: _TypeAlias = _typing.Literal["_active", b"_active"]  # noqa: Y015
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["http"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["http", "tcp", "tls", "icmp", "dns", "grpc", "websocket", "heartbeat", "postgres", "mysql", "redis"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__active) -> _WhichOneofReturnType__active | None: ...
@@ -298,110 +331,3 @@ class Monitor(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
 Global___Monitor: _TypeAlias = Monitor  # noqa: Y015
-
-@_typing.final
-class HttpCheck(_message.Message):
-    """An HTTP request, and what its answer must be like."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    URL_FIELD_NUMBER: _builtins.int
-    METHOD_FIELD_NUMBER: _builtins.int
-    HEADERS_FIELD_NUMBER: _builtins.int
-    BODY_FIELD_NUMBER: _builtins.int
-    ACCEPTED_STATUS_CODES_FIELD_NUMBER: _builtins.int
-    KEYWORD_FIELD_NUMBER: _builtins.int
-    KEYWORD_ABSENT_FIELD_NUMBER: _builtins.int
-    REDIRECT_POLICY_FIELD_NUMBER: _builtins.int
-    MAX_REDIRECTS_FIELD_NUMBER: _builtins.int
-    EXPECTED_LATENCY_FIELD_NUMBER: _builtins.int
-    TLS_VERIFICATION_FIELD_NUMBER: _builtins.int
-    ADDRESS_FAMILY_FIELD_NUMBER: _builtins.int
-    url: _builtins.str
-    """An absolute http or https URL without userinfo or fragment, at most 2,048 characters. Names may be international."""
-    method: _builtins.str
-    """GET (the default), HEAD, POST, PUT, PATCH, DELETE or OPTIONS."""
-    body: _builtins.bytes
-    """The request's body, at most 64 KiB; only with POST, PUT, PATCH and DELETE."""
-    keyword: _builtins.str
-    """Text that must appear in the body, matched on bytes (UTF-8); at most 1,024 bytes. Empty: no condition."""
-    keyword_absent: _builtins.bool
-    """With a keyword: it must NOT appear."""
-    redirect_policy: Global___RedirectPolicy.ValueType
-    """What to do with redirects."""
-    max_redirects: _builtins.int
-    """Follow at most this many redirects: 1 to 20. Default 10."""
-    tls_verification: Global___TlsVerification.ValueType
-    """What to do with the server's certificate."""
-    address_family: Global___AddressFamily.ValueType
-    """Which addresses of the name to dial."""
-    @_builtins.property
-    def headers(self) -> _containers.RepeatedCompositeFieldContainer[Global___HttpHeader]:
-        """At most 50 request headers; names are RFC 9110 tokens. Host and User-Agent may be replaced; Content-Length,
-        Transfer-Encoding, Connection and the like are monitord's.
-        """
-
-    @_builtins.property
-    def accepted_status_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Which status codes are good: numbers and ranges such as "200-299" or "404". Default ["200-399"]."""
-
-    @_builtins.property
-    def expected_latency(self) -> _duration_pb2.Duration:
-        """A slower answer is DEGRADED; must be shorter than the timeout. Absent: no expectation."""
-
-    def __init__(
-        self,
-        *,
-        url: _builtins.str = ...,
-        method: _builtins.str = ...,
-        headers: _abc.Iterable[Global___HttpHeader] | None = ...,
-        body: _builtins.bytes = ...,
-        accepted_status_codes: _abc.Iterable[_builtins.str] | None = ...,
-        keyword: _builtins.str = ...,
-        keyword_absent: _builtins.bool = ...,
-        redirect_policy: Global___RedirectPolicy.ValueType = ...,
-        max_redirects: _builtins.int = ...,
-        expected_latency: _duration_pb2.Duration | None = ...,
-        tls_verification: Global___TlsVerification.ValueType = ...,
-        address_family: Global___AddressFamily.ValueType = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expected_latency", b"expected_latency"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_status_codes", b"accepted_status_codes", "address_family", b"address_family", "body", b"body", "expected_latency", b"expected_latency", "headers", b"headers", "keyword", b"keyword", "keyword_absent", b"keyword_absent", "max_redirects", b"max_redirects", "method", b"method", "redirect_policy", b"redirect_policy", "tls_verification", b"tls_verification", "url", b"url"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___HttpCheck: _TypeAlias = HttpCheck  # noqa: Y015
-
-@_typing.final
-class HttpHeader(_message.Message):
-    """One request header."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    NAME_FIELD_NUMBER: _builtins.int
-    VALUE_FIELD_NUMBER: _builtins.int
-    SECRET_FIELD_NUMBER: _builtins.int
-    name: _builtins.str
-    """The name, as RFC 9110 allows it."""
-    value: _builtins.str
-    """The value; at most 4,096 bytes, no line breaks. Empty in answers when `secret`. In UpdateMonitor and ApplyMonitors
-    a secret header of the same name with an empty value keeps its stored value, as long as the URL's scheme, host and
-    port stay the same: a secret is not sent where its owner did not mean it to go.
-    """
-    secret: _builtins.bool
-    """Write-only: never shown again, not sent on after a redirect to another origin."""
-    def __init__(
-        self,
-        *,
-        name: _builtins.str = ...,
-        value: _builtins.str = ...,
-        secret: _builtins.bool = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "secret", b"secret", "value", b"value"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___HttpHeader: _TypeAlias = HttpHeader  # noqa: Y015

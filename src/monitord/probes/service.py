@@ -1,0 +1,146 @@
+"""What the checks of services have in common: dial, secure the connection, talk, judge the time and the certificate."""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+from monitord.domain.check import Category, Observation, Verdict
+from monitord.domain.connection import NO_TLS_SETTINGS, AddressFamily, SecureCheck, Security, TlsSettings
+from monitord.domain.instant import DAY, Instant
+from monitord.domain.target import InvalidTargetError, parse_endpoint
+from monitord.probes import starttls
+from monitord.probes.certificates import read_certificate
+from monitord.probes.channel import Channel
+from monitord.probes.deadline import Deadlines
+from monitord.probes.dial import Dialler, Peer
+from monitord.probes.failure import Failure, ours
+from monitord.probes.resolver import Resolver
+from monitord.probes.text import shown
+from monitord.probes.tls import Session
+from monitord.probes.trial import StepError, Trial, slow
+
+C = TypeVar("C", bound=SecureCheck)
+
+
+class TlsSessions(Protocol):
+    """Makes TLS sessions."""
+
+    def session(
+        self, target: Peer, *, verify: bool, settings: TlsSettings = NO_TLS_SETTINGS, judge: bool = False
+    ) -> Session:
+        """Begin a session; raise ValueError for settings that can't be used."""
+
+
+class ServiceChecks:
+    """Runs the checks of services. One instance serves all their probers.
+
+    TLS is OpenSSL's alone here: it explains more, and these checks are too few for the faster engine to matter.
+    """
+
+    def __init__(self, dialler: Dialler, tls: TlsSessions, *, now: Callable[[], Instant]) -> None:
+        self._dialler = dialler
+        self._tls = tls
+        self._now = now
+        self._deadlines = Deadlines()
+
+    async def check(
+        self,
+        check: C,
+        timeout_s: float,
+        talk: Callable[[Channel, C, Trial], Awaitable[Failure | None]],
+        *,
+        trace: bool,
+        upgrade: bool = True,
+    ) -> Observation:
+        """Run one check: connect, secure the connection as the check asks, and talk.
+
+        Args:
+            check: what to reach, and how.
+            timeout_s: seconds for the whole of it.
+            talk: says what there is to say; returns or raises (``StepError``) what is wrong.
+            trace: explain an UP verdict too.
+            upgrade: begin TLS before the talk; otherwise ``talk`` does, by ``secure``.
+        """
+        deadline = self._deadlines.start(timeout_s)
+        trial = Trial(deadline)
+        channel: Channel | None = None
+        try:
+            channel = await self._connect(check, trial)
+            if upgrade:
+                await self._upgrade(check, channel, trial)
+            final = await talk(channel, check, trial)
+        except StepError as error:
+            final = error.failure
+        finally:
+            deadline.close()
+            if channel is not None:
+                channel.close()
+        if final is None:
+            final = slow(trial.elapsed_ms, check.expected_latency_ms) or self.expiring(
+                trial.session, check.min_certificate_days
+            )
+        return trial.conclude(final, trace=trace)
+
+    async def secure(self, channel: Channel, check: SecureCheck) -> None:
+        """Make the TLS handshake as the check asks."""
+        try:
+            session = self._tls.session(channel.peer, verify=check.verify_tls, settings=check.tls, judge=True)
+        except ValueError as error:
+            raise StepError(ours(Category.ENGINE_INTERNAL, f"This check cannot be run: {shown(str(error))}.")) from None
+        await channel.start_tls(session)
+
+    def expiring(self, session: Session | None, min_days: int) -> Failure | None:
+        """Return that a certificate of the chain has too few days left, if one has: DEGRADED."""
+        if session is None or not min_days:
+            return None
+        read = [facts for der in session.chain() if (facts := read_certificate(der)) is not None]
+        if not read:
+            return None
+        first = min(read, key=lambda facts: facts.not_after)
+        days = (first.not_after - self._now()) // DAY
+        if days >= min_days:
+            return None
+        left = "has expired" if days < 0 else f"expires in {days} {'day' if days == 1 else 'days'}"
+        whose = "The certificate" if first is read[0] else f"The certificate of {first.subject}, in the chain,"
+        return Failure(Category.TLS_EXPIRING, f"{whose} {left}; {min_days} are asked for.", Verdict.DEGRADED)
+
+    async def _connect(self, check: SecureCheck, trial: Trial) -> Channel:
+        try:
+            peer = parse_endpoint(check.host, check.port)
+        except InvalidTargetError as error:
+            raise StepError(
+                ours(Category.ENGINE_INTERNAL, f"This check cannot be run as it is stored: {error}.")
+            ) from None
+        return await connect(self._dialler, peer, check, trial)
+
+    async def _upgrade(self, check: SecureCheck, channel: Channel, trial: Trial) -> None:
+        if check.security is Security.PLAIN:
+            return
+        if check.security is not Security.TLS:
+            await starttls.request(channel, check.security, trial)
+        await self.secure(channel, check)
+
+
+class Reachable(Protocol):
+    """Whatever says which addresses of a name may be dialled."""
+
+    @property
+    def address_family(self) -> AddressFamily:
+        """Which."""
+
+
+async def connect(
+    dialler: Dialler, peer: Peer, check: Reachable, trial: Trial, resolver: Resolver | None = None
+) -> Channel:
+    """Dial a peer and return the channel; raise ``StepError`` if that can't be done. The caller closes it."""
+    trial.port = peer.port
+    dialled = trial.dialled = await dialler.dial(peer, check.address_family, trial.deadline, resolver=resolver)
+    if dialled.dns_ms is not None:
+        trial.add("dns", dialled.dns_ms)
+        trial.note("dns", f"{peer.host} resolved to {', '.join(dialled.resolved[:10]) or 'no address'}.")
+    if dialled.connect_ms is not None:
+        trial.add("connect", dialled.connect_ms)
+    if dialled.attempt is None:
+        assert dialled.failure is not None
+        raise StepError(dialled.failure)
+    trial.note("connect", f"Connected to {dialled.ip} port {peer.port}.")
+    return Channel(dialled.attempt, peer, trial)
