@@ -14,9 +14,11 @@ from monitord.domain.instant import Instant
 from monitord.domain.kinds import HttpCheck
 from monitord.domain.monitor import Assignment
 from monitord.domain.rules.monitor import Limits
+from monitord.domain.target import parse_server
 from monitord.engine.checker import Checker
 from monitord.engine.clock import ClockWatch, SystemClock
 from monitord.engine.gate import Gate
+from monitord.engine.network import NetworkWatch
 from monitord.engine.reconciler import Reconciler
 from monitord.engine.supervisor import Supervisor
 from monitord.engine.tester import Tester
@@ -34,8 +36,11 @@ from monitord.metrics.heartbeat import Heartbeat
 from monitord.metrics.instruments import Gauges, Instruments
 from monitord.metrics.listener import HttpListener
 from monitord.metrics.readiness import Readiness
+from monitord.probes.anchors import AnchorDialler
 from monitord.probes.assembly import Options, assemble
+from monitord.probes.dial import Dialler
 from monitord.probes.egress import EgressPolicy
+from monitord.probes.resolver import SystemResolver
 from monitord.rpc.auth import AuthHandler
 from monitord.rpc.check_logs import CheckLogService
 from monitord.rpc.engine import Engine
@@ -162,11 +167,20 @@ class App:
             max_body_bytes=settings.max_body_bytes,
             operator_url=settings.operator_url,
         )
-        self._probes = assemble(self._policy, options, now=clock.now)
+        dialler = Dialler(self._policy, SystemResolver())
+        self._probes = assemble(dialler, options, now=clock.now)
+        anchors = [parse_server(anchor, 0) for anchor in settings.anchors]
+        self._network = NetworkWatch(AnchorDialler(dialler, anchors), clock) if anchors else None
         self._gate = Gate(settings.max_checks_in_flight, settings.max_checks_per_host)
         self._ledger = _FollowedLedger(self._database, clock=clock.now, spool_rows=settings.spool_rows)
         self._supervisor = Supervisor(
-            checker=Checker(probe=self._probes, gate=self._gate, clock=clock, stalled_since=self._watch.stalled_since),
+            checker=Checker(
+                probe=self._probes,
+                gate=self._gate,
+                clock=clock,
+                stalled_since=self._watch.stalled_since,
+                network=self._network,
+            ),
             recorder=self._ledger,
             meter=self.instruments,
             clock=clock,
@@ -214,6 +228,7 @@ class App:
             outbox_oldest_s=lambda: self._census.outbox_oldest_s,
             tail_streams=lambda: self.feed.readers,
             paused_monitors=lambda: self._census.paused_monitors,
+            network_up=lambda: None if self._network is None else not self._network.is_down,
         )
 
     # The life of it
@@ -265,6 +280,8 @@ class App:
         """Close what is open, in whatever state the services ended."""
         await self._rpc.stop(0)
         await self._listener.stop()
+        if self._network is not None:
+            await self._network.close()
         self._passwords.close()
 
     # What connects the parts

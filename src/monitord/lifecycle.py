@@ -31,7 +31,15 @@ from monitord.identity.passwords import Passwords
 from monitord.identity.vault import Vault
 from monitord.services import ServiceEndedError, run_for_ever
 from monitord.settings import Settings
-from monitord.startup import KEY_FILE, addresses_of, first_administrator, make_state_dir, pool, postgres
+from monitord.startup import (
+    KEY_FILE,
+    addresses_of,
+    descriptors_for,
+    first_administrator,
+    make_state_dir,
+    pool,
+    postgres,
+)
 from monitord.storage.accounts import AccountStore
 from monitord.storage.migrate import migrate
 from monitord.storage.private_server import PrivateServer
@@ -106,6 +114,8 @@ async def _serve(settings: Settings, options: Options) -> int:
 async def _start(settings: Settings, options: Options, stack: AsyncExitStack) -> tuple[App, PrivateServer | None]:
     """Make everything ready and say where it is; what is to be undone at the end goes on the stack as it is done."""
     make_state_dir(settings.state_dir)
+    if shortage := descriptors_for(settings.max_checks_in_flight):
+        _say(shortage)
     vault = Vault.open(settings.state_dir, settings.secret_key.get_secret_value() if settings.secret_key else None)
     dsn, server = await stack.enter_async_context(postgres(settings, _say))
     database = await stack.enter_async_context(

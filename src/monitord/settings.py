@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
+from monitord.domain.target import InvalidTargetError, parse_server
+
 PREFIX = "MONITORD_"
 
 OTHER_NAMES = {"database_url": ("DATABASE_URL", "POSTGRES_CONNECTION"), "port": ("PORT",)}
@@ -105,6 +107,12 @@ class Settings(BaseModel):
     probe_ca_file: Path | None = Field(
         None, description="PEM file of certificate authorities that targets may have, besides the system's."
     )
+    anchors: Listed = Field(
+        (),
+        description="Places (`host:port`, by commas) that are there if monitord's own network is well, such as two big "
+        "sites by name and one by address. When a check fails as it would without a network, they are asked before it "
+        "counts: if none answers, the fault is monitord's own. Empty: only what the machine itself reports is known.",
+    )
     operator_url: str = Field(
         "about:blank", description="Where people whose sites are checked can reach you; sent in the User-Agent."
     )
@@ -196,6 +204,16 @@ class Settings(BaseModel):
                     f"{rule!r} is neither a network such as 192.168.0.0/16 nor an address and port such as "
                     "10.0.0.5:5432 or [fd00::5]:5432; names are not accepted"
                 )
+        return value
+
+    @field_validator("anchors", mode="after")
+    @classmethod
+    def _endpoints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for anchor in value:
+            try:
+                parse_server(anchor, 0)  # 0 is no port: one has to be given
+            except InvalidTargetError as error:
+                raise ValueError(f"{anchor!r} is no anchor, such as example.com:443 or 192.0.2.1:53: {error}") from None
         return value
 
     @model_validator(mode="after")

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ipaddress
+import resource
 import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -18,6 +19,11 @@ from monitord.storage.private_server import PrivateServer
 
 Announce = Callable[[str], None]
 
+_DESCRIPTORS_PER_CHECK = 2
+"""A connection, and a lookup or a second address raced against the first; more is rare."""
+_DESCRIPTORS_BESIDES = 256
+"""Clients of the API, Postgres, listeners, logs."""
+
 KEY_FILE = "admin.key"
 """The first administrator's API key, in the state folder."""
 
@@ -32,6 +38,27 @@ def make_state_dir(path: Path) -> Path:
             "monitord may write to."
         ) from error
     return path
+
+
+def descriptors_for(checks: int) -> str | None:
+    """Raise this process's limit on open files to what so many checks at once need, as far as the system lets it.
+
+    Return a sentence that says what is missing, and what would help; None when all is well.
+    """
+    needed = checks * _DESCRIPTORS_PER_CHECK + _DESCRIPTORS_BESIDES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return None
+    wanted = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    if soft >= needed:
+        return None
+    return (
+        f"This process may open {soft} files, and {checks} checks at once may need {needed}: beyond that checks are "
+        "INCONCLUSIVE. Raise the limit (ulimit -n, LimitNOFILE=), or lower MONITORD_MAX_CHECKS_IN_FLIGHT."
+    )
 
 
 @contextlib.asynccontextmanager

@@ -56,7 +56,7 @@ def test_every_package_stands_in_the_contracts():
         "Only storage": {"storage"},
         "Only rpc": {"rpc"},
         "Only metrics": {"metrics"},
-        "Only probes": {"probes"},
+        "Only probes dial": {"probes"},
     }
     for contract in contracts:
         for prefix, owners in by_owner.items():
@@ -136,6 +136,55 @@ def test_functions_are_small():
         if (length := (each.end_lineno or each.lineno) - each.lineno + 1) > MAX_FUNCTION_LINES
     }
     assert not long, "each of these is two functions"
+
+
+DIALLERS = {"src/monitord/probes/connect.py"}
+"""What makes sockets to the outside: all else goes through it, and so through the policy on addresses (T1)."""
+
+SOCKET_MAKERS = {
+    "socket",
+    "SocketType",
+    "socketpair",
+    "create_connection",
+    "open_connection",
+    "create_datagram_endpoint",
+    "sock_connect",
+    "sock_sendto",
+    "connect_ex",
+    "sendto",
+    "ClientSession",
+    "urlopen",
+    "getaddrinfo",
+    "gethostbyname",
+}
+EXCEPT = {
+    "src/monitord/probes/resolver.py": {"getaddrinfo"},  # the system's resolver
+    "src/monitord/startup.py": {"getaddrinfo"},  # where the operator's own database is
+    "src/monitord/__main__.py": {"urlopen"},  # `monitord health` asks the monitord beside it
+    "src/monitord/probes/dial.py": {"open_connection"},  # the dialler's own
+}
+DATABASE = "src/monitord/storage/"
+"""It connects to the operator's Postgres alone, whose address no user chooses."""
+
+
+def test_nothing_but_the_dialler_opens_a_connection():
+    """(T1) A second way out would be one without the policy."""
+    found = {
+        f"{name_of(path)}:{node.lineno} {called}"
+        for path in SOURCES
+        if (name := name_of(path)).startswith("src/") and name not in DIALLERS and not name.startswith(DATABASE)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and (called := called_in(node)) in SOCKET_MAKERS - EXCEPT.get(name, set())
+    }
+    assert not found
+
+
+def called_in(call: ast.Call) -> str:
+    match call.func:
+        case ast.Attribute(attr=name) | ast.Name(id=name):
+            return name
+        case _:
+            return ""
 
 
 def test_cancellation_is_never_swallowed():

@@ -139,3 +139,13 @@ def test_the_table_tells_every_setting_its_default_and_its_meaning():
         assert field.description
         assert field.description in row
         assert row.count(" | ") == 2, "a cell must not break the table"
+
+
+@pytest.mark.parametrize(
+    "anchor", ["example.com", "example.com:0", "https://example.com:443", "192.0.2.1:70000", ":53"]
+)
+def test_an_anchor_is_a_host_and_a_port(anchor):
+    (wrong,) = problems(MONITORD_ANCHORS=f"192.0.2.1:53, {anchor}")
+    assert "such as example.com:443" in wrong
+    settings, _ = load({"MONITORD_ANCHORS": "192.0.2.1:53, example.com:443,[2001:db8::1]:53"})
+    assert len(settings.anchors) == 3

@@ -190,6 +190,7 @@ class Actor:
     async def _check(self, flight: Flight) -> None:
         self._flight = flight
         flight.task = self.task
+        flight.settled = self.status is Status.DOWN
         result = await self._tools.checker.check(flight)
         self._record(flight, result)
         self._flight = None

@@ -42,6 +42,13 @@ _TIMED = frozenset(
 """What a loop that stood still can make a good target look like."""
 
 
+class Network(Protocol):
+    """Knows whether our own network is to blame."""
+
+    async def judge(self, seen: Observation, *, settled: bool = False) -> Observation:
+        """Return what was seen, INCONCLUSIVE if our own network did it; ``settled``: it would decide nothing."""
+
+
 class Flight:
     """A check under way."""
 
@@ -54,6 +61,7 @@ class Flight:
         "late_s",
         "monitor",
         "scheduled_at",
+        "settled",
         "started_at",
         "task",
         "trigger",
@@ -78,6 +86,8 @@ class Flight:
         """Who makes it, and is cancelled when the probe does not end by itself."""
         self.given_up = False
         """Whether that happened."""
+        self.settled = False
+        """Whether the monitor is DOWN already, so that one more failure decides nothing."""
         self.answers: Sequence[asyncio.Future[LogEntry]] = ()
         """Who asked for it (CheckNow)."""
 
@@ -99,8 +109,17 @@ class Flight:
 class Checker:
     """Makes checks, for all monitors of the process."""
 
-    def __init__(self, *, probe: Probe, gate: Gate, clock: Clock, stalled_since: Callable[[float], float]) -> None:
+    def __init__(
+        self,
+        *,
+        probe: Probe,
+        gate: Gate,
+        clock: Clock,
+        stalled_since: Callable[[float], float],
+        network: Network | None = None,
+    ) -> None:
         self.gate = gate
+        self._network = network
         self._probe = probe
         self._clock = clock
         self._stalled_since = stalled_since
@@ -134,6 +153,9 @@ class Checker:
         if observation.category in _TIMED:
             overrun_s = duration_s - spec.timeout_ms * 0.001
             observation = _acquit(observation, max(self._stalled_since(began), overrun_s))
+        if observation.verdict is Verdict.DOWN and self._network is not None:
+            # Outside the gate: whoever waits for the anchors keeps no place from others.
+            observation = await self._network.judge(observation, settled=flight.settled)
         return flight.result(duration_s, observation)
 
     def _sweep(self, expected: float) -> None:

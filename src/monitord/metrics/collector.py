@@ -72,6 +72,7 @@ def _gauges(gauges: Gauges) -> Iterator[Metric]:
         ("monitord_outbox_pending", "Alerts not yet delivered or given up.", gauges.outbox_pending()),
         ("monitord_outbox_oldest_seconds", "Age of the oldest of them.", gauges.outbox_oldest_s()),
         ("monitord_tail_streams", "Open tails of the check log.", gauges.tail_streams()),
+        ("monitord_network_up", "Whether the anchors could be reached when last asked.", gauges.network_up()),
     ):
         family = GaugeMetricFamily(name, documentation)
         if value is not None:

@@ -40,6 +40,7 @@ class Gauges:
     outbox_oldest_s: Callable[[], float | None]
     tail_streams: Callable[[], int | None]
     paused_monitors: Callable[[], int | None]
+    network_up: Callable[[], bool | None]
 
 
 class Instruments:

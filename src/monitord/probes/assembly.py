@@ -7,9 +7,8 @@ import msgspec
 
 from monitord.domain.instant import Instant
 from monitord.domain.kinds import HttpCheck, TcpCheck
-from monitord.probes.dial import Dialler, Policy
+from monitord.probes.dial import Dialler
 from monitord.probes.http import HttpProber
-from monitord.probes.resolver import SystemResolver
 from monitord.probes.service import ServiceChecks
 from monitord.probes.table import Probes
 from monitord.probes.tcp import TcpProber
@@ -25,14 +24,13 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     operator_url: str = "about:blank"
 
 
-def assemble(policy: Policy, options: Options, *, now: Callable[[], Instant]) -> Probes:
+def assemble(dialler: Dialler, options: Options, *, now: Callable[[], Instant]) -> Probes:
     """Return probers for every kind that this machine can check.
 
     Raises:
         OSError, ValueError: see ``tls.Tls``.
     """
     tls = Tls(options.tls_engine, options.ca_file)
-    dialler = Dialler(policy, SystemResolver())
     services = ServiceChecks(dialler, tls, now=now)
     return Probes(
         {

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from monitord.domain.check import Category, CheckResult, Observation, Trigger, Verdict
@@ -131,3 +132,37 @@ async def test_a_probe_that_was_itself_woken_late() -> None:
 )
 def test_the_host_that_is_counted(url: str, host: str) -> None:
     assert HttpCheck(url=url).peer == host
+
+
+class Blaming:
+    """A network that takes every failure upon itself, after a while."""
+
+    def __init__(self, gate: Gate) -> None:
+        self.gate = gate
+        self.settled: list[bool] = []
+
+    async def judge(self, seen: Observation, *, settled: bool = False) -> Observation:
+        self.settled.append(settled)
+        await asyncio.sleep(2)
+        assert self.gate.in_flight == 0, "whoever waits for the anchors keeps no place"
+        return msgspec.structs.replace(seen, verdict=Verdict.INCONCLUSIVE, category=Category.ENGINE_NETWORK_DOWN)
+
+
+@pytest.mark.parametrize("settled", [True, False])
+async def test_a_failure_is_put_to_our_own_network_first(settled: bool) -> None:
+    """(I9) And what that takes does not count as the target's time."""
+
+    async def fail(call: Call, n: int) -> Observation:
+        await asyncio.sleep(0.1)
+        return DOWN
+
+    gate = Gate(1, 1)
+    network = Blaming(gate)
+    clock = VirtualClock()
+    checker = Checker(probe=FakeProbe(fail), gate=gate, clock=clock, stalled_since=lambda mono: 0.0, network=network)
+    flight = Flight(monitor(timeout_ms=1000), "h", Trigger.SCHEDULED, 5, clock.monotonic())
+    flight.task, flight.settled = asyncio.current_task(), settled
+    result = await checker.check(flight)
+    assert result.observation.category is Category.ENGINE_NETWORK_DOWN
+    assert result.duration_ms == pytest.approx(100)
+    assert network.settled == [settled]

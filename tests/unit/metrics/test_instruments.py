@@ -15,7 +15,7 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 def gauges(**known: float | None) -> Gauges:
     names = ("in_flight", "overdue", "spool_rows", "slots_uncovered", "outbox_pending", "outbox_oldest_s")
-    values = dict.fromkeys((*names, "tail_streams", "paused_monitors"), 0) | known
+    values = dict.fromkeys((*names, "tail_streams", "paused_monitors", "network_up"), 0) | known
     return Gauges(**{name: (lambda value=value: value) for name, value in values.items()})
 
 
