@@ -19,6 +19,10 @@ run: ## set up, start monitord with a private Postgres and example monitors, and
 test: dev ## run all tests (ARGS="-k name" chooses)
 	.venv/bin/python -m pytest -n logical --dist worksteal $(ARGS)
 
+.PHONY: fuzz
+fuzz: dev ## feed the probers spoilt bytes for five minutes a test (FUZZ_SECONDS=60 FUZZ_SEED=x)
+	FUZZ_SECONDS="$${FUZZ_SECONDS:-300}" .venv/bin/python -m pytest -n logical --dist worksteal tests/fuzz $(ARGS)
+
 .PHONY: bench
 bench: dev ## measure what the README claims (ARGS="--help" tells more)
 	.venv/bin/python -m benchmarks $(ARGS)

@@ -4,7 +4,6 @@ import warnings
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.utils import CryptographyDeprecationWarning
 
 from monitord.domain.check import Certificate
 from monitord.domain.instant import Instant, from_datetime
@@ -35,26 +34,36 @@ class CertificateFacts:
 
 def load_certificate(der: bytes) -> x509.Certificate:
     """Parse a certificate without complaints about what others put into it. Raises ``ValueError``."""
-    with warnings.catch_warnings(category=CryptographyDeprecationWarning, action="ignore"):
-        return x509.load_der_x509_certificate(der)
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            certificate = x509.load_der_x509_certificate(der)
+            certificate.version  # noqa: B018 - read when it is looked at, and not always one that there is
+        except x509.InvalidVersion as error:
+            raise ValueError(str(error)) from None
+        return certificate
 
 
 def read_certificate(der: bytes) -> Certificate | None:
     """Return the facts of a certificate, cleaned and capped (T19); None if it is not one."""
     try:
-        certificate = load_certificate(der)
-        return Certificate(
-            subject=shown(certificate.subject.rfc4514_string()),
-            issuer=shown(certificate.issuer.rfc4514_string()),
-            names=_names(certificate),
-            not_before=from_datetime(certificate.not_valid_before_utc),
-            not_after=from_datetime(certificate.not_valid_after_utc),
-            serial=f"{certificate.serial_number:x}",
-            fingerprint_sha256=certificate.fingerprint(SHA256()).hex(),
-        )
+        # Fields are complained of only when they are looked at, such as a serial number that is not positive.
+        with warnings.catch_warnings(action="ignore"):
+            return _facts(load_certificate(der))
     except (ValueError, TypeError, x509.UnsupportedGeneralNameType):
         # Whatever a server calls a certificate comes here; the parser refuses the malformed ones with these.
         return None
+
+
+def _facts(certificate: x509.Certificate) -> Certificate:
+    return Certificate(
+        subject=shown(certificate.subject.rfc4514_string()),
+        issuer=shown(certificate.issuer.rfc4514_string()),
+        names=_names(certificate),
+        not_before=from_datetime(certificate.not_valid_before_utc),
+        not_after=from_datetime(certificate.not_valid_after_utc),
+        serial=f"{certificate.serial_number:x}",
+        fingerprint_sha256=certificate.fingerprint(SHA256()).hex(),
+    )
 
 
 def _names(certificate: x509.Certificate) -> tuple[str, ...]:
