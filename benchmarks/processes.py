@@ -46,14 +46,19 @@ def piped(command: Sequence[str], core: int, env: Mapping[str, str] | None = Non
 
 
 @contextmanager
-def target(certificate: Path | None = None, key: Path | None = None) -> Iterator[int]:
-    """Run the target on the other core and yield its port."""
-    command = [sys.executable, "-m", "benchmarks.target"]
-    if certificate is not None:
-        command += ["--certificate", str(certificate), "--key", str(key)]
-    with piped(command, OTHER) as process:
+def script(module: str, *arguments: str) -> Iterator[int]:
+    """Run a module that serves on a port of its own, on the other core, and yield that port."""
+    with piped([sys.executable, "-m", module, *arguments], OTHER) as process:
         assert process.stdout is not None
         yield int(process.stdout.readline())
+
+
+@contextmanager
+def target(certificate: Path | None = None, key: Path | None = None) -> Iterator[int]:
+    """Run the target on the other core and yield its port."""
+    arguments = [] if certificate is None else ["--certificate", str(certificate), "--key", str(key)]
+    with script("benchmarks.target", *arguments) as port:
+        yield port
 
 
 def requests(port: int) -> int:
