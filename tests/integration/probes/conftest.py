@@ -1,4 +1,5 @@
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,24 @@ class ScriptedResolver:
     async def resolve(self, name: str, family: AddressFamily, deadline: Deadline) -> Answers:
         self.asked.append(name)
         return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+
+
+def open_sockets() -> int:
+    """How many sockets this process has open; 0 where the system does not tell."""
+    here = Path("/proc/self/fd")
+    count = 0
+    for each in here.iterdir() if here.exists() else ():
+        with contextlib.suppress(OSError):  # the descriptor of this very listing is gone by now
+            count += str(each.readlink()).startswith("socket:")
+    return count
+
+
+@pytest.fixture(autouse=True)
+def no_socket_is_left_behind() -> Iterator[None]:
+    """Descriptors come back, whatever a target does: each test of this folder ends with as many sockets as before."""
+    before = open_sockets()
+    yield
+    assert open_sockets() <= before
 
 
 @pytest.fixture(scope="session")
