@@ -21,6 +21,12 @@ def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
+def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
 class _Issuer:
     def __init__(self, name: str, parent: "_Issuer | None" = None) -> None:
         self.name = _name(name)
@@ -51,6 +57,21 @@ class Authority:
         self.ca_file.write_bytes(_pem(self._root.certificate))
         self._count = 0
 
+    def client(self, name: str) -> tuple[str, str]:
+        """Return a client certificate and its private key, in PEM form."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(_name(name))
+            .issuer_name(self._root.name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(_NOW - dt.timedelta(days=1))
+            .not_valid_after(_NOW + dt.timedelta(days=30))
+            .sign(self._root.key, hashes.SHA256())
+        )
+        return _pem(certificate).decode(), _private_pem(key).decode()
+
     def server(
         self,
         *names: str,
@@ -79,10 +100,7 @@ class Authority:
         self._count += 1
         path = self._folder / f"server-{self._count}.pem"
         chain = _pem(self._intermediate.certificate) if by_intermediate and send_chain else b""
-        private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        path.write_bytes(private + _pem(certificate) + chain)
+        path.write_bytes(_private_pem(key) + _pem(certificate) + chain)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(path)
         return context

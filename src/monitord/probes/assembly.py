@@ -35,7 +35,7 @@ def assemble(dialler: Dialler, options: Options, *, now: Callable[[], Instant]) 
     return Probes(
         {
             HttpCheck: HttpProber(
-                dialler, tls, max_body_bytes=options.max_body_bytes, operator_url=options.operator_url
+                dialler, tls, now=now, max_body_bytes=options.max_body_bytes, operator_url=options.operator_url
             ),
             TcpCheck: TcpProber(services),
         },

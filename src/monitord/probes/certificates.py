@@ -1,12 +1,14 @@
 """The facts of certificates, read from their DER form whether or not they verified."""
 
 import warnings
+from collections.abc import Sequence
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from monitord.domain.check import Certificate
-from monitord.domain.instant import Instant, from_datetime
+from monitord.domain.check import Category, Certificate, Verdict
+from monitord.domain.instant import DAY, Instant, from_datetime
+from monitord.probes.failure import Failure
 from monitord.probes.text import shown
 
 _MAX_CACHED = 2048
@@ -30,6 +32,20 @@ class CertificateFacts:
             del self._expiries[next(iter(self._expiries))]
         expiry = self._expiries[der] = facts.not_after if facts is not None else None
         return expiry
+
+
+def expiring(chain: Sequence[bytes], min_days: int, now: Instant) -> Failure | None:
+    """Return that a certificate of a chain (DER, the leaf first) has fewer whole days left, if one has: DEGRADED."""
+    read = [facts for der in chain if (facts := read_certificate(der)) is not None]
+    if not min_days or not read:
+        return None
+    first = min(read, key=lambda facts: facts.not_after)
+    days = (first.not_after - now) // DAY
+    if days >= min_days:
+        return None
+    left = "has expired" if days < 0 else f"expires in {days} {'day' if days == 1 else 'days'}"
+    whose = "The certificate" if first is read[0] else f"The certificate of {first.subject}, in the chain,"
+    return Failure(Category.TLS_EXPIRING, f"{whose} {left}; {min_days} are asked for.", Verdict.DEGRADED)
 
 
 def load_certificate(der: bytes) -> x509.Certificate:

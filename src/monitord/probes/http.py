@@ -3,22 +3,29 @@
 import asyncio
 import time
 import weakref
+from collections.abc import Callable
 from typing import Protocol
 
 from monitord import __version__
 from monitord.domain.check import Category, Observation, Verdict
+from monitord.domain.connection import NO_TLS_SETTINGS, TlsSettings
+from monitord.domain.instant import Instant
 from monitord.domain.kinds import HttpCheck
-from monitord.domain.target import InvalidTargetError, Target, resolve_redirect
+from monitord.domain.kinds.http import Oauth2Auth
+from monitord.domain.target import InvalidTargetError, resolve_redirect
 from monitord.probes.certificates import CertificateFacts
 from monitord.probes.deadline import Deadline, Deadlines
-from monitord.probes.dial import Dialler
-from monitord.probes.failure import Failure
+from monitord.probes.dial import Dialler, Peer
+from monitord.probes.failure import Failure, ours
 from monitord.probes.http_exchange import Exchange
-from monitord.probes.http_request import Plan, redirected_method
+from monitord.probes.http_json import judge_json
+from monitord.probes.http_oauth import Tokens
+from monitord.probes.http_request import Plan, Request, redirected_method
 from monitord.probes.http_response import Response
 from monitord.probes.http_run import Hop, Run
 from monitord.probes.http_verdict import conclude
 from monitord.probes.readiness import Readiness, readiness_for
+from monitord.probes.resolver import Resolver
 from monitord.probes.text import shown
 from monitord.probes.tls import Session
 
@@ -28,11 +35,20 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 class TlsSessions(Protocol):
     """Makes TLS sessions with a fast engine and with the judge."""
 
-    def session(self, target: Target, *, verify: bool, judge: bool = False) -> Session:
-        """Begin a session."""
+    def session(
+        self, target: Peer, *, verify: bool, settings: TlsSettings = NO_TLS_SETTINGS, judge: bool = False
+    ) -> Session:
+        """Begin a session; raise ValueError for settings that can't be used."""
 
-    def remember_judge(self, target: Target) -> None:
+    def remember_judge(self, target: Peer) -> None:
         """Ask the judge first for this server for a while."""
+
+
+class Resolvers(Protocol):
+    """Knows the DNS servers that monitors bring."""
+
+    def at(self, server: str) -> Resolver | None:
+        """Return a resolver that asks ``server``, an address with an optional port; None for the empty one."""
 
 
 class HttpProber:
@@ -43,10 +59,15 @@ class HttpProber:
         dialler: Dialler,
         tls: TlsSessions,
         *,
+        now: Callable[[], Instant],
         max_body_bytes: int = 1024 * 1024,
         operator_url: str = "about:blank",
+        resolvers: Resolvers | None = None,
     ) -> None:
         """Make a prober that reads at most ``max_body_bytes`` of a body and names the operator as its User-Agent."""
+        self._now = now
+        self._resolvers = resolvers
+        self._tokens = Tokens()
         self._dialler = dialler
         self._tls = tls
         self._max_body_bytes = max_body_bytes
@@ -76,10 +97,16 @@ class HttpProber:
         run = Run(check, plan.keyword, time.monotonic())
         deadline = self._deadlines.start(timeout_s)
         try:
-            failure = await self._follow(check, plan, run, deadline)
+            if isinstance(check.auth, Oauth2Auth):
+                failure = await self._with_token(check.auth, plan, run, deadline)
+            else:
+                run.authorization = plan.authorization
+                failure = await self._follow(check, plan, plan.request, run, deadline)
+            if failure is None and check.json_assertions and (response := run.hops[-1].response) is not None:
+                run.json_failure = await judge_json(check.json_assertions, response)
         finally:
             deadline.close()
-        return conclude(run, failure, self._certificates, trace=trace)
+        return conclude(run, failure, self._certificates, trace=trace, now=self._now)
 
     def _plan(self, check: HttpCheck) -> Plan:
         key = id(check)
@@ -90,8 +117,34 @@ class HttpProber:
             weakref.finalize(check, self._plans.pop, key, None).atexit = False
         return plan
 
-    async def _follow(self, check: HttpCheck, plan: Plan, run: Run, deadline: Deadline) -> Failure | None:
-        request, original = plan.request, True
+    async def _with_token(self, auth: Oauth2Auth, plan: Plan, run: Run, deadline: Deadline) -> Failure | None:
+        """Ask with a token; once more with a fresh one if the target refuses one that was kept."""
+        check = run.check
+
+        async def fetch(question: HttpCheck) -> Response | Failure:
+            asked = Run(question, b"", run.began_at)
+            asked.hops = run.token_hops
+            asking = Plan(question, plan.user_agent)
+            asking.keeps_body = True
+            failure = await self._follow(question, asking, asking.request, asked, deadline)
+            response = asked.hops[-1].response
+            return failure or response or ours(Category.ENGINE_INTERNAL, "No answer was read.")
+
+        for is_last in (False, True):
+            token = await self._tokens.token(auth, check, fetch, deadline)
+            if isinstance(token, Failure):
+                return token
+            run.hops, run.asked_at, run.authorization = [], time.monotonic(), f"Bearer {token}"
+            request = plan.build(plan.request.target, check.method, authorization=run.authorization)
+            failure = await self._follow(check, plan, request, run, deadline)
+            if is_last or failure is not None or not _is_refused(run.hops[-1]) or not self._tokens.forget(auth, token):
+                return failure
+        return None
+
+    async def _follow(
+        self, check: HttpCheck, plan: Plan, request: Request, run: Run, deadline: Deadline
+    ) -> Failure | None:
+        original = True
         while True:
             hop = Hop(request)
             run.hops.append(hop)
@@ -109,7 +162,9 @@ class HttpProber:
                 )
             method = redirected_method(response.status or 0, request.method)
             original = original and target.origin == plan.request.target.origin
-            request = plan.build(target, method, original=original, body=method == check.method)
+            request = plan.build(
+                target, method, original=original, body=method == check.method, authorization=run.authorization
+            )
             if any(former.request.target == target and former.request.method == method for former in run.hops):
                 return Failure(
                     Category.HTTP_REDIRECT_LOOP, f"The redirects run in a circle: {shown(target.url)} comes up again."
@@ -122,9 +177,22 @@ class HttpProber:
     async def _ask(self, check: HttpCheck, plan: Plan, hop: Hop, deadline: Deadline) -> Failure | None:
         """Send one request and read its response."""
         target = hop.request.target
-        session = self._tls.session(target, verify=check.verify_tls) if target.scheme == "https" else None
+        session = None
+        if target.scheme == "https":
+            settings = plan.tls if hop.request.original else plan.foreign_tls
+            try:
+                session = self._tls.session(target, verify=check.verify_tls, settings=settings)
+            except ValueError as error:
+                return ours(Category.ENGINE_INTERNAL, f"This check cannot be run: {shown(str(error))}.")
         exchange = self._exchange(check, plan, hop, session)
-        hop.dialled = await self._dialler.dial(target, check.address_family, deadline, exchange.opening)
+        resolver = None
+        if check.resolver:
+            if self._resolvers is None:
+                return ours(
+                    Category.ENGINE_UNSUPPORTED, "This monitord has no means to ask a resolver of a monitor's own."
+                )
+            resolver = self._resolvers.at(check.resolver)
+        hop.dialled = await self._dialler.dial(target, check.address_family, deadline, exchange.opening, resolver)
         if hop.dialled.attempt is None:
             return hop.dialled.failure
         failure = await exchange.run(hop.dialled.attempt, self._watcher(), deadline)
@@ -144,6 +212,7 @@ class HttpProber:
             head_request=hop.request.method == "HEAD",
             max_body_bytes=self._max_body_bytes,
             keyword=plan.keyword,
+            keep_body=plan.keeps_body,
             stop_at_redirect=check.follow_redirects,
         )
         exchange = hop.exchange = Exchange(hop.request.target, hop.request.wire, response, session)
@@ -154,6 +223,10 @@ class HttpProber:
         if self._readiness is None or self._readiness[0] is not loop:
             self._readiness = (loop, readiness_for(loop))
         return self._readiness[1]
+
+
+def _is_refused(hop: Hop) -> bool:
+    return hop.request.original and hop.response is not None and hop.response.status == 401
 
 
 def _worth_judging(hop: Hop, exchange: Exchange) -> bool:

@@ -1,57 +1,18 @@
 """What becomes of a body: decoded within bounds, searched for the keyword, its beginning kept as evidence (T8)."""
 
-import zlib
+from monitord.probes.http_decoding import Decoder
 
 EXCERPT_BYTES = 1024
 """How much of a body is kept as evidence."""
-_PIECE = 64 * 1024
-
-
-class DecodeError(ValueError):
-    """The body is not what its Content-Encoding says."""
-
-
-class _Inflater:
-    """gzip or deflate, in pieces of bounded size."""
-
-    def __init__(self, encoding: str) -> None:
-        self._gzip = encoding == "gzip"
-        self._inflate = zlib.decompressobj(31) if self._gzip else None
-        self._ended = False
-
-    def feed(self, data: bytes, limit: int) -> bytes:
-        """Return up to ``limit`` decoded bytes; what more the data holds is dropped: the caller stops there."""
-        out = b""
-        try:
-            while data and not self._ended and len(out) < limit:
-                if self._inflate is None:
-                    # "deflate" is zlib's format; some servers send the bare one (RFC 9110, 8.4.1.2).
-                    self._inflate = zlib.decompressobj(15 if data[0] & 0x0F == 8 else -15)
-                out += self._inflate.decompress(data, min(limit - len(out), _PIECE))
-                data = self._inflate.unconsumed_tail
-                if self._inflate.eof:
-                    data = self._inflate.unused_data
-                    # Further gzip members follow one another; anything else after the end is ignored.
-                    self._ended = not (self._gzip and data.startswith(b"\x1f\x8b"))
-                    if not self._ended:
-                        self._inflate = zlib.decompressobj(31)
-        except zlib.error:
-            raise DecodeError from None
-        return out
-
-    def finish(self) -> None:
-        """Raise DecodeError if the body ended before its encoding did."""
-        if self._inflate is not None and not self._ended and not self._inflate.eof:
-            raise DecodeError
 
 
 class Body:
     """A sink for the bytes of one body. Memory does not grow with the body (I16)."""
 
-    __slots__ = ("_cap", "_inflater", "_keyword", "_tail", "excerpt", "found", "full", "size")
+    __slots__ = ("_cap", "_decoder", "_kept", "_keyword", "_tail", "excerpt", "found", "full", "size")
 
-    def __init__(self, cap: int, keyword: bytes = b"") -> None:
-        """Take at most ``cap`` decoded bytes and look for ``keyword`` in them."""
+    def __init__(self, cap: int, keyword: bytes = b"", *, keep: bool = False) -> None:
+        """Take at most ``cap`` decoded bytes, look for ``keyword`` in them, and ``keep`` them if asked to."""
         self.excerpt = b""
         self.found = False
         self.full = False
@@ -61,11 +22,22 @@ class Body:
         self._cap = cap
         self._keyword = keyword
         self._tail = b""
-        self._inflater: _Inflater | None = None
+        self._decoder: Decoder | None = None
+        self._kept = bytearray() if keep else None
 
-    def encoded_as(self, encoding: str) -> None:
-        """Say, before the first byte, that the body is ``gzip`` or ``deflate``."""
-        self._inflater = _Inflater(encoding)
+    def decode_with(self, decoder: Decoder) -> None:
+        """Say, before the first byte, that the body is encoded."""
+        self._decoder = decoder
+
+    @property
+    def is_encoded(self) -> bool:
+        """Whether it is decoded."""
+        return self._decoder is not None
+
+    @property
+    def content(self) -> bytes:
+        """The bytes taken, where they were to be kept."""
+        return bytes(self._kept or b"")
 
     def feed(self, data: bytes) -> None:
         """Take some bytes.
@@ -74,14 +46,16 @@ class Body:
             DecodeError: they are not what the encoding says.
         """
         room = self._cap - self.size
-        if self._inflater is not None:
-            data = self._inflater.feed(data, room)
-        elif len(data) > room:
+        if self._decoder is not None:
+            data = self._decoder.feed(data, room)
+        if len(data) > room:
             data = data[:room]
         self.size += len(data)
         self.full = self.size >= self._cap
         if len(self.excerpt) < EXCERPT_BYTES:
             self.excerpt += data[: EXCERPT_BYTES - len(self.excerpt)]
+        if self._kept is not None:
+            self._kept += data
         if self._keyword and not self.found:
             window = self._tail + data if self._tail else data
             self.found = self._keyword in window
@@ -94,5 +68,5 @@ class Body:
         Raises:
             DecodeError: the encoding was not at its end.
         """
-        if self._inflater is not None and not self.full:
-            self._inflater.finish()
+        if self._decoder is not None and not self.full:
+            self._decoder.finish()

@@ -18,6 +18,8 @@ _MAX_CERTIFICATES = 5
 
 def evidence_of(run: Run, final: Failure | None) -> Evidence:
     """Return what explains a verdict. Everything from the target is cleaned and capped (T19)."""
+    if not run.hops:
+        return Evidence(steps=tuple(_steps(run, final, ())))
     hop = run.hops[-1]
     chain = hop.exchange.session.chain() if hop.exchange is not None and hop.exchange.session is not None else []
     read = (read_certificate(der) for der in chain[:_MAX_CERTIFICATES])
@@ -40,14 +42,20 @@ def _header_lines(response: Response | None) -> tuple[str, ...]:
 
 def _steps(run: Run, final: Failure | None, certificates: tuple[Certificate, ...]) -> Iterator[Step]:
     ended_ms = 0.0
+    for hop in run.token_hops:
+        # People put keys into queries (T15): those of the target's own URL its owner may see here.
+        for step in _steps_of_hop(run, hop, (), hop.request.target.url.partition("?")[0]):
+            ended_ms = step.at_ms
+            yield step
+        yield Step(ended_ms, "ttfb", "That was a request for a token.")
     for hop in run.hops:
-        for step in _steps_of_hop(run, hop, certificates if hop is run.hops[-1] else ()):
+        for step in _steps_of_hop(run, hop, certificates if hop is run.hops[-1] else (), hop.request.target.url):
             ended_ms = step.at_ms
             yield step
     yield Step(ended_ms, "judge", final.message if final is not None else "Everything is as it should be.")
 
 
-def _steps_of_hop(run: Run, hop: Hop, certificates: tuple[Certificate, ...]) -> Iterator[Step]:
+def _steps_of_hop(run: Run, hop: Hop, certificates: tuple[Certificate, ...], url: str) -> Iterator[Step]:
     dialled, exchange, target = hop.dialled, hop.exchange, hop.request.target
     if dialled is None:
         return
@@ -63,12 +71,12 @@ def _steps_of_hop(run: Run, hop: Hop, certificates: tuple[Certificate, ...]) -> 
         text = f"Connected to {where}." if dialled.failure is None else f"Could not connect to {where}."
         yield Step(at(dialled.began_at + ((dialled.dns_ms or 0) + dialled.connect_ms) / 1000), "connect", text)
     if exchange is not None and exchange.started_at:
-        for moment, phase, text in _exchange_steps(hop, exchange, certificates):
+        for moment, phase, text in _exchange_steps(hop, exchange, certificates, url):
             yield Step(at(moment), phase, text)
 
 
 def _exchange_steps(
-    hop: Hop, exchange: Exchange, certificates: tuple[Certificate, ...]
+    hop: Hop, exchange: Exchange, certificates: tuple[Certificate, ...], url: str
 ) -> Iterator[tuple[float, str, str]]:
     request, response = hop.request, exchange.response
     ended_at = exchange.ended_at
@@ -87,7 +95,7 @@ def _exchange_steps(
                 f"{certificate.issuer}, valid until {to_datetime(certificate.not_after):%Y-%m-%d %H:%M} UTC.",
             )
     if exchange.sent_at is not None:
-        yield exchange.sent_at, "ttfb", f"Sent {request.method} {shown(request.target.url)}."
+        yield exchange.sent_at, "ttfb", f"Sent {request.method} {shown(url)}."
     if exchange.first_byte_at is not None:
         yield exchange.first_byte_at, "ttfb", "The first byte of the answer arrived."
         status = f"status {response.status}" if response.status is not None else "no complete headers"

@@ -1,10 +1,14 @@
 """The bytes of a check's requests, built once and sent many times."""
 
 import weakref
+from base64 import b64encode
 
+from monitord.domain.connection import NO_TLS_SETTINGS, TlsSettings
 from monitord.domain.kinds import HttpCheck
+from monitord.domain.kinds.http import BasicAuth, BearerAuth, HttpAuth
 from monitord.domain.secrets import Header
 from monitord.domain.target import Target, parse_target
+from monitord.probes.http_decoding import OFFERED
 
 _WITH_BODY = ("POST", "PUT", "PATCH")
 _SECRET = frozenset({"authorization", "cookie", "proxy-authorization"})
@@ -17,18 +21,31 @@ _OURS = frozenset(
 class Request:
     """One request, ready to be sent."""
 
-    __slots__ = ("method", "target", "wire")
+    __slots__ = ("method", "original", "target", "wire")
 
-    def __init__(self, target: Target, method: str, wire: bytes) -> None:
+    def __init__(self, target: Target, method: str, wire: bytes, *, original: bool) -> None:
         self.target = target
         self.method = method
         self.wire = wire
+        self.original = original
+        """It goes to the origin of the check's URL, which alone is shown secrets and certificates."""
 
 
 class Plan:
     """What a check needs each time it runs, worked out the first time."""
 
-    __slots__ = ("body", "check", "headers", "keyword", "request", "user_agent")
+    __slots__ = (
+        "authorization",
+        "body",
+        "check",
+        "foreign_tls",
+        "headers",
+        "keeps_body",
+        "keyword",
+        "request",
+        "tls",
+        "user_agent",
+    )
 
     def __init__(self, check: HttpCheck, user_agent: str) -> None:
         """Prepare a check.
@@ -44,9 +61,16 @@ class Plan:
         self.headers = check.headers
         self.body = check.body
         self.keyword = check.keyword.encode()
-        self.request = self.build(parse_target(check.url), check.method)
+        self.keeps_body = bool(check.body_regex or check.json_assertions)
+        self.tls = check.tls
+        self.foreign_tls = TlsSettings(ca_pem=check.tls.ca_pem) if check.tls.ca_pem else NO_TLS_SETTINGS
+        """For other origins than the check's own: no certificate of ours, no name but theirs."""
+        self.authorization = _authorization(check.auth)
+        self.request = self.build(parse_target(check.url), check.method, authorization=self.authorization)
 
-    def build(self, target: Target, method: str, *, original: bool = True, body: bool = True) -> Request:
+    def build(
+        self, target: Target, method: str, *, original: bool = True, body: bool = True, authorization: str = ""
+    ) -> Request:
         """Return a request of this check.
 
         Args:
@@ -55,6 +79,7 @@ class Plan:
             original: the target is of the same origin as the check's URL; otherwise nothing secret is sent, nor the
                 Host of the original.
             body: whether the body, and the headers that describe it, are sent.
+            authorization: what the Authorization header says, if the target is of the same origin.
         """
         content = self.body if body else b""
         headers = [header for header in self.headers if _may_send(header, original, body)]
@@ -66,15 +91,27 @@ class Plan:
                 ("Host", target.authority),
                 ("User-Agent", self.user_agent),
                 ("Accept", "*/*"),
-                ("Accept-Encoding", "gzip, deflate"),
+                ("Accept-Encoding", OFFERED),
             )
             if name.lower() not in given
         ]
         lines += [f"{header.name}: {header.value}" for header in headers]
+        if authorization and original:
+            lines.append(f"Authorization: {authorization}")
         if content or method in _WITH_BODY:
             lines.append(f"Content-Length: {len(content)}")
         lines += ["Connection: close", "", ""]
-        return Request(target, method, "\r\n".join(lines).encode("utf-8") + content)
+        return Request(target, method, "\r\n".join(lines).encode("utf-8") + content, original=original)
+
+
+def _authorization(auth: HttpAuth | None) -> str:
+    match auth:
+        case BasicAuth(username, password):
+            return f"Basic {b64encode(f'{username}:{password.value}'.encode()).decode()}"
+        case BearerAuth(token):
+            return f"Bearer {token.value}"
+        case _:
+            return ""
 
 
 def _may_send(header: Header, original: bool, body: bool) -> bool:

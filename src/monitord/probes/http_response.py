@@ -10,8 +10,9 @@ from functools import lru_cache
 
 from monitord.domain.check import Category
 from monitord.probes.failure import Failure
-from monitord.probes.http_body import Body, DecodeError
+from monitord.probes.http_body import Body
 from monitord.probes.http_chunks import Chunks
+from monitord.probes.http_decoding import DecodeError, decoder_for
 from monitord.probes.text import shown
 
 MAX_HEAD_BYTES = 64 * 1024
@@ -62,7 +63,13 @@ class Response:
     )
 
     def __init__(
-        self, *, head_request: bool = False, max_body_bytes: int, keyword: bytes = b"", stop_at_redirect: bool = False
+        self,
+        *,
+        head_request: bool = False,
+        max_body_bytes: int,
+        keyword: bytes = b"",
+        keep_body: bool = False,
+        stop_at_redirect: bool = False,
     ) -> None:
         """Begin to read.
 
@@ -70,6 +77,7 @@ class Response:
             head_request: the request was HEAD: no body comes, whatever the headers say.
             max_body_bytes: how much of the body is read, both before and after decoding.
             keyword: what to look for in the body.
+            keep_body: keep what is read of it, for conditions that need the whole.
             stop_at_redirect: a redirect is DONE with its headers: its body matters to nobody.
         """
         self.state = State.HEAD
@@ -82,7 +90,7 @@ class Response:
         """The body is longer than what was read of it."""
         self.undecodable = ""
         """The Content-Encoding that could not be undone; the body was then searched as it came."""
-        self.body = Body(max_body_bytes, keyword)
+        self.body = Body(max_body_bytes, keyword, keep=keep_body)
         self._cap = max_body_bytes
         self._without_body = head_request
         self._stop_at_redirect = stop_at_redirect
@@ -241,10 +249,9 @@ class Response:
 
     def _set_encoding(self) -> None:
         coding = b",".join(self.field(b"content-encoding")).lower().strip()
-        if coding in (b"gzip", b"x-gzip"):
-            self.body.encoded_as("gzip")
-        elif coding == b"deflate":
-            self.body.encoded_as("deflate")
+        decoder = decoder_for(coding)
+        if decoder is not None:
+            self.body.decode_with(decoder)
         elif coding not in (b"", b"identity"):
             # An encoding that was not offered, or several: only one layer is undone (T8).
             self.undecodable = shown(coding[:64])
@@ -276,6 +283,8 @@ class Response:
 
     def _done(self) -> Failure | None:
         self.state = State.DONE
+        # All of it has come, and what it decodes to may go on all the same.
+        self.capped = self.body.full and self.body.is_encoded
         try:
             self.body.finish()
         except DecodeError:

@@ -29,11 +29,19 @@ class Hop:
 class Run:
     """All that happened during one check."""
 
-    __slots__ = ("began_at", "check", "hops", "keyword")
+    __slots__ = ("asked_at", "authorization", "began_at", "check", "hops", "json_failure", "keyword", "token_hops")
 
     def __init__(self, check: HttpCheck, keyword: bytes, began_at: float) -> None:
         self.check = check
         self.keyword = keyword
         self.began_at = began_at
         """Of ``time.monotonic``."""
+        self.asked_at = began_at
+        """The same for the first request: what was done for a token before it is not the target's time."""
+        self.authorization = ""
+        """What the Authorization header says, towards the check's own origin."""
+        self.token_hops: list[Hop] = []
+        """Requests for a token. Told as steps alone: what was answered is nobody's business (T15)."""
         self.hops: list[Hop] = []
+        self.json_failure: Failure | None = None
+        """Which condition on JSON does not hold."""

@@ -1,28 +1,39 @@
 """From what an HTTP check went through to what is said of its target."""
 
+from collections.abc import Callable
+
 from monitord.domain.check import Category, Observation, Phases, Verdict
 from monitord.domain.instant import Instant
 from monitord.domain.kinds import HttpCheck
-from monitord.probes.certificates import CertificateFacts
+from monitord.domain.kinds.http import TlsRequirement
+from monitord.probes.certificates import CertificateFacts, expiring
 from monitord.probes.connect import endpoint
 from monitord.probes.dial import Dialled
 from monitord.probes.failure import Failure
+from monitord.probes.http_conditions import judge_body, judge_headers
 from monitord.probes.http_evidence import evidence_of
 from monitord.probes.http_exchange import Exchange
 from monitord.probes.http_response import Response
 from monitord.probes.http_run import Hop, Run
 from monitord.probes.text import shown
 
+_OF_THE_CONTENT = (Category.ASSERT_REGEX, Category.ASSERT_JSON, Category.BODY_DECODE)
 
-def conclude(run: Run, failure: Failure | None, certificates: CertificateFacts, *, trace: bool) -> Observation:
+
+def conclude(
+    run: Run, failure: Failure | None, certificates: CertificateFacts, *, trace: bool, now: Callable[[], Instant]
+) -> Observation:
     """Judge a finished check. ``failure`` is what ended it, if it did not get to the end of its last response."""
+    if not run.hops:
+        assert failure is not None
+        return _without_answer(run, failure)
     hop = run.hops[-1]
     phases, total_ms = _phases(run)
     status = hop.response.status if hop.response is not None else None
     note: Failure | None = None
     content_ok: bool | None = None
     if failure is None:
-        failure, note, content_ok = _judge(run, hop, total_ms)
+        failure, note, content_ok = _judge(run, hop, total_ms, now)
     final = failure or note
     verdict = failure.verdict if failure is not None else Verdict.UP
     explain = trace or verdict is not Verdict.UP
@@ -44,7 +55,9 @@ def conclude(run: Run, failure: Failure | None, certificates: CertificateFacts, 
     )
 
 
-def _judge(run: Run, hop: Hop, total_ms: float) -> tuple[Failure | None, Failure | None, bool | None]:
+def _judge(
+    run: Run, hop: Hop, total_ms: float, now: Callable[[], Instant]
+) -> tuple[Failure | None, Failure | None, bool | None]:
     """Judge a complete response: what is wrong, what is to be noted all the same, and whether the content is right."""
     check, response = run.check, hop.response
     assert response is not None
@@ -60,8 +73,9 @@ def _judge(run: Run, hop: Hop, total_ms: float) -> tuple[Failure | None, Failure
             None,
             content_ok,
         )
+    wrong = wrong or _judge_conditions(run, hop, response)
     if wrong is not None:
-        return wrong, None, content_ok
+        return wrong, None, content_ok and wrong.category not in _OF_THE_CONTENT
     if 0 < check.expected_latency_ms < total_ms:
         slow = Failure(
             Category.ASSERT_LATENCY,
@@ -69,6 +83,10 @@ def _judge(run: Run, hop: Hop, total_ms: float) -> tuple[Failure | None, Failure
             Verdict.DEGRADED,
         )
         return slow, None, content_ok
+    if check.min_certificate_days and hop.exchange is not None and hop.exchange.session is not None:
+        soon = expiring(hop.exchange.session.chain(), check.min_certificate_days, now())
+        if soon is not None:
+            return soon, None, content_ok
     if response.capped:
         return (
             None,
@@ -78,9 +96,40 @@ def _judge(run: Run, hop: Hop, total_ms: float) -> tuple[Failure | None, Failure
     return None, None, content_ok
 
 
+def _judge_conditions(run: Run, hop: Hop, response: Response) -> Failure | None:
+    check = run.check
+    wrong = None
+    if check.tls_requirement is not TlsRequirement.NONE:
+        wrong = _judge_tls(check.tls_requirement, hop)
+    if wrong is None and check.header_assertions:
+        wrong = judge_headers(check, response)
+    if wrong is None and (check.body_regex or check.min_body_bytes or check.max_body_bytes):
+        wrong = judge_body(check, response)
+    return wrong or run.json_failure
+
+
+def _judge_tls(requirement: TlsRequirement, hop: Hop) -> Failure | None:
+    is_secure = hop.request.target.scheme == "https"
+    if is_secure is (requirement is TlsRequirement.REQUIRED):
+        return None
+    where = hop.request.target.authority
+    demand = "must come over TLS, and did not" if not is_secure else "must not come over TLS, and did"
+    return Failure(Category.TLS_REQUIRED, f"The answer of {where} {demand}.")
+
+
+def _without_answer(run: Run, failure: Failure) -> Observation:
+    """Return what is seen of a target that was not even asked: there was no token to ask it with."""
+    return Observation(
+        verdict=failure.verdict,
+        category=failure.category,
+        message=failure.message,
+        evidence=evidence_of(run, failure),
+    )
+
+
 def _judge_content(check: HttpCheck, response: Response, keyword: bytes) -> tuple[Failure | None, bool | None]:
     if not keyword:
-        return None, None
+        return None, True if check.body_regex or check.json_assertions else None
     if response.undecodable:
         failure = Failure(
             Category.BODY_DECODE,
@@ -126,7 +175,7 @@ def _phases(run: Run) -> tuple[Phases, float]:
             transfer = _sum(transfer, (ended - exchange.first_byte_at) * 1000)
         elif not exchange.in_handshake:
             ttfb = _sum(ttfb, max(0.0, ended - began) * 1000)
-    return Phases(dns, connect, tls, ttfb, transfer), (ended - run.began_at) * 1000
+    return Phases(dns, connect, tls, ttfb, transfer), (ended - run.asked_at) * 1000
 
 
 def _sum(total: float | None, part: float | None) -> float | None:

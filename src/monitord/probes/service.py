@@ -3,12 +3,12 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
-from monitord.domain.check import Category, Observation, Verdict
+from monitord.domain.check import Category, Observation
 from monitord.domain.connection import NO_TLS_SETTINGS, AddressFamily, SecureCheck, Security, TlsSettings
-from monitord.domain.instant import DAY, Instant
+from monitord.domain.instant import Instant
 from monitord.domain.target import InvalidTargetError, parse_endpoint
 from monitord.probes import starttls
-from monitord.probes.certificates import read_certificate
+from monitord.probes.certificates import expiring
 from monitord.probes.channel import Channel
 from monitord.probes.deadline import Deadlines
 from monitord.probes.dial import Dialler, Peer
@@ -75,8 +75,9 @@ class ServiceChecks:
             if channel is not None:
                 channel.close()
         if final is None:
-            final = slow(trial.elapsed_ms, check.expected_latency_ms) or self.expiring(
-                trial.session, check.min_certificate_days
+            chain = trial.session.chain() if trial.session is not None and check.min_certificate_days else ()
+            final = slow(trial.elapsed_ms, check.expected_latency_ms) or expiring(
+                chain, check.min_certificate_days, self._now()
             )
         return trial.conclude(final, trace=trace)
 
@@ -87,21 +88,6 @@ class ServiceChecks:
         except ValueError as error:
             raise StepError(ours(Category.ENGINE_INTERNAL, f"This check cannot be run: {shown(str(error))}.")) from None
         await channel.start_tls(session)
-
-    def expiring(self, session: Session | None, min_days: int) -> Failure | None:
-        """Return that a certificate of the chain has too few days left, if one has: DEGRADED."""
-        if session is None or not min_days:
-            return None
-        read = [facts for der in session.chain() if (facts := read_certificate(der)) is not None]
-        if not read:
-            return None
-        first = min(read, key=lambda facts: facts.not_after)
-        days = (first.not_after - self._now()) // DAY
-        if days >= min_days:
-            return None
-        left = "has expired" if days < 0 else f"expires in {days} {'day' if days == 1 else 'days'}"
-        whose = "The certificate" if first is read[0] else f"The certificate of {first.subject}, in the chain,"
-        return Failure(Category.TLS_EXPIRING, f"{whose} {left}; {min_days} are asked for.", Verdict.DEGRADED)
 
     async def _connect(self, check: SecureCheck, trial: Trial) -> Channel:
         try:

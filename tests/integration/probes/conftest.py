@@ -1,4 +1,5 @@
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -76,7 +77,13 @@ def make_prober(tls: Tls) -> MakeProber:
         max_body_bytes: int = 1024 * 1024,
     ) -> HttpProber:
         dialler = Dialler(policy or EgressPolicy("private"), resolver or SystemResolver(2))
-        return HttpProber(dialler, sessions or tls, max_body_bytes=max_body_bytes, operator_url="https://op.example")
+        return HttpProber(
+            dialler,
+            sessions or tls,
+            now=lambda: time.time_ns() // 1000,
+            max_body_bytes=max_body_bytes,
+            operator_url="https://op.example",
+        )
 
     return make
 

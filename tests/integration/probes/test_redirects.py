@@ -170,7 +170,7 @@ async def test_the_request_as_it_stands_on_the_wire(prober: HttpProber) -> None:
     assert requests[0] == (
         b"GET /%C3%BC?q=a%7Cb HTTP/1.1\r\nHost: " + host + b"\r\n"
         b"User-Agent: monitord/" + __version__.encode() + b" (+https://op.example)\r\n"
-        b"Accept: */*\r\nAccept-Encoding: gzip, deflate\r\nX-A: b\r\nConnection: close\r\n\r\n"
+        b"Accept: */*\r\nAccept-Encoding: gzip, deflate, br, zstd\r\nX-A: b\r\nConnection: close\r\n\r\n"
     )
     assert requests[1].endswith(b"\r\nContent-Length: 60000\r\nConnection: close\r\n\r\n" + b"x" * 60_000)
     assert b"User-Agent" not in requests[1]
