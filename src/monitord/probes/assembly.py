@@ -6,8 +6,12 @@ from pathlib import Path
 import msgspec
 
 from monitord.domain.instant import Instant
-from monitord.domain.kinds import HttpCheck, TcpCheck
+from monitord.domain.kinds import DnsCheck, HttpCheck, TcpCheck
 from monitord.probes.dial import Dialler
+from monitord.probes.dns import DnsProber
+from monitord.probes.dns_client import DnsClient
+from monitord.probes.dns_resolver import ServerResolvers
+from monitord.probes.dns_system import SystemServers
 from monitord.probes.http import HttpProber
 from monitord.probes.service import ServiceChecks
 from monitord.probes.table import Probes
@@ -31,13 +35,21 @@ def assemble(dialler: Dialler, options: Options, *, now: Callable[[], Instant]) 
         OSError, ValueError: see ``tls.Tls``.
     """
     tls = Tls(options.tls_engine, options.ca_file)
-    services = ServiceChecks(dialler, tls, now=now)
+    dns = DnsClient(dialler, tls)
+    resolvers = ServerResolvers(dns)
+    services = ServiceChecks(dialler, tls, resolvers, now=now)
     return Probes(
         {
             HttpCheck: HttpProber(
-                dialler, tls, now=now, max_body_bytes=options.max_body_bytes, operator_url=options.operator_url
+                dialler,
+                tls,
+                resolvers=resolvers,
+                now=now,
+                max_body_bytes=options.max_body_bytes,
+                operator_url=options.operator_url,
             ),
             TcpCheck: TcpProber(services),
+            DnsCheck: DnsProber(dns, SystemServers()),
         },
         unsupported={},
     )

@@ -4,13 +4,11 @@ For the kinds whose protocols are a conversation. HTTP, which is most of the che
 (``http_exchange``) that costs less.
 """
 
-import asyncio
 import contextlib
 import errno
 import socket
 import ssl
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Awaitable
 
 from monitord.domain.check import Category
 from monitord.probes import tls_failure
@@ -20,6 +18,7 @@ from monitord.probes.failure import Failure, ours
 from monitord.probes.text import shown
 from monitord.probes.tls import Session
 from monitord.probes.trial import StepError, Trial
+from monitord.probes.waiting import readable, writable
 
 MAX_RECEIVED = 1024 * 1024
 """More than this from one server ends a check, whatever its protocol promised (I16, T8)."""
@@ -38,7 +37,6 @@ class Channel:
         self._sock = attempt.sock
         self._trial = trial
         self._deadline = trial.deadline
-        self._loop = asyncio.get_running_loop()
         self._session: Session | None = None
         self._buffer = b""
         self._ended = False
@@ -185,7 +183,7 @@ class Channel:
             try:
                 view = view[self._sock.send(view) :]
             except (BlockingIOError, InterruptedError):
-                await self._ready(self._loop.add_writer, self._loop.remove_writer)
+                await self._until(writable(self._sock, self._deadline))
             except OSError:
                 # The server has closed. Whether it answered before that, reading will tell.
                 return
@@ -197,20 +195,13 @@ class Channel:
             try:
                 return self._sock.recv(_READ)
             except (BlockingIOError, InterruptedError):
-                await self._ready(self._loop.add_reader, self._loop.remove_reader)
+                await self._until(readable(self._sock, self._deadline))
             except OSError as error:
                 raise StepError(self._broken(error)) from None
 
-    async def _ready(self, watch: "_Watch", forget: Callable[[int], bool]) -> None:
-        """Wait until the socket is ready, or the deadline is over."""
-        ready: asyncio.Future[None] = self._loop.create_future()
-        fd = self._sock.fileno()
-        watch(fd, _set, ready)
-        try:
-            if not await self._deadline.wait(ready):
-                raise StepError(self._timeout())
-        finally:
-            forget(fd)
+    async def _until(self, ready: Awaitable[bool]) -> None:
+        if not await ready:
+            raise StepError(self._timeout())
 
     # How it ends
 
@@ -248,12 +239,3 @@ class Channel:
                 Category.TIMEOUT_TTFB, f"{where} accepted the connection but sent nothing within the timeout."
             )
         return Failure(Category.TIMEOUT_TOTAL, f"The conversation with {where} did not come to its end in time.")
-
-
-class _Watch(Protocol):
-    def __call__(self, fd: int, callback: Callable[..., None], argument: object, /) -> None: ...
-
-
-def _set(ready: "asyncio.Future[None]") -> None:
-    if not ready.done():
-        ready.set_result(None)

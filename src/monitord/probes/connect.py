@@ -20,6 +20,7 @@ ATTEMPT_DELAY_S = 0.25
 """Head start of each address over the next (RFC 8305, 5)."""
 
 _NONBLOCKING = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0) | getattr(socket, "SOCK_CLOEXEC", 0)
+_DATAGRAM = socket.SOCK_DGRAM | getattr(socket, "SOCK_CLOEXEC", 0)
 _PENDING = (errno.EINPROGRESS, errno.EWOULDBLOCK)
 _NOT_YET = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINPROGRESS, errno.EINTR, errno.ENOTCONN)
 _NO_ROUTE = (
@@ -81,6 +82,21 @@ def open_connection(ip: str, port: int, greeting: Greeting | None = None) -> Att
     except BaseException:
         sock.close()
         raise
+
+
+def open_datagram(ip: str, port: int) -> Attempt | Failure:
+    """Open a UDP socket towards an address: it sends there, and takes packets from there alone."""
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+    try:
+        sock = socket.SocketType(family, _DATAGRAM, socket.IPPROTO_UDP)
+    except OSError as error:
+        return _local_failure(error.errno, ip, port, family)
+    sock.setblocking(False)
+    number = sock.connect_ex((ip, port))
+    if number:
+        sock.close()
+        return _local_failure(number, ip, port, family)
+    return Attempt(sock, ip, time.monotonic())
 
 
 def _answered(number: int) -> bool:

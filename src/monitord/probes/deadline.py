@@ -11,7 +11,7 @@ TICK_S = 0.02
 class Deadline:
     """Ends whatever a check waits for at one moment, whichever of its phases that falls into."""
 
-    __slots__ = ("_bucket", "_waiter", "expired", "late")
+    __slots__ = ("_bucket", "_others", "_waiter", "expired", "late")
 
     def __init__(self, bucket: "_Bucket") -> None:
         self.expired = False
@@ -19,16 +19,28 @@ class Deadline:
         """It passed unnoticed for so long that our own loop is to blame."""
         self._bucket = bucket
         self._waiter: asyncio.Future[None] | None = None
+        self._others: list[asyncio.Future[None]] = []
+        """Of those who wait at the same time as ``_waiter``: few checks do two things at once."""
 
     async def wait(self, waiter: "asyncio.Future[None]") -> bool:
         """Wait for ``waiter`` and return True, or False if the deadline came first (``waiter`` is then done too)."""
         if self.expired:
             return False
+        if self._waiter is not None:
+            return await self._wait_beside(waiter)
         self._waiter = waiter
         try:
             await waiter
         finally:
             self._waiter = None
+        return not self.expired
+
+    async def _wait_beside(self, waiter: "asyncio.Future[None]") -> bool:
+        self._others.append(waiter)
+        try:
+            await waiter
+        finally:
+            self._others.remove(waiter)
         return not self.expired
 
     def close(self) -> None:
@@ -39,8 +51,9 @@ class Deadline:
         """End what is being waited for."""
         self.expired = True
         self.late = late
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        for waiter in (self._waiter, *self._others):
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
 
 
 class _Bucket:

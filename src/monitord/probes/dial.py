@@ -13,7 +13,7 @@ import msgspec
 from monitord.domain.check import Category, Verdict
 from monitord.domain.connection import AddressFamily
 from monitord.probes.address_space import Address
-from monitord.probes.connect import Attempt, Greeting, open_connection, race
+from monitord.probes.connect import Attempt, Greeting, open_connection, open_datagram, race
 from monitord.probes.deadline import Deadline
 from monitord.probes.failure import Failure
 from monitord.probes.resolver import Resolver
@@ -94,6 +94,21 @@ class Dialler:
         if dialled.failure is None:
             addresses = dialled.resolved or (target.host,)
             await self._connect(dialled, addresses, target.port, deadline, greeting)
+        return dialled
+
+    async def attach(
+        self, target: Peer, family: AddressFamily, deadline: Deadline, resolver: Resolver | None = None
+    ) -> Dialled:
+        """Open a UDP socket towards the first address of a target. The caller closes it. See ``dial``."""
+        dialled = await self.find(target, family, deadline, resolver)
+        if dialled.failure is not None:
+            return dialled
+        dialled.ip = (dialled.resolved or (target.host,))[0]
+        attempt = open_datagram(dialled.ip, target.port)
+        if isinstance(attempt, Failure):
+            dialled.failure = attempt
+        else:
+            dialled.attempt, dialled.connect_ms = attempt, 0.0
         return dialled
 
     async def find(

@@ -25,7 +25,7 @@ from monitord.probes.http_response import Response
 from monitord.probes.http_run import Hop, Run
 from monitord.probes.http_verdict import conclude
 from monitord.probes.readiness import Readiness, readiness_for
-from monitord.probes.resolver import Resolver
+from monitord.probes.resolver import Resolvers
 from monitord.probes.text import shown
 from monitord.probes.tls import Session
 
@@ -44,13 +44,6 @@ class TlsSessions(Protocol):
         """Ask the judge first for this server for a while."""
 
 
-class Resolvers(Protocol):
-    """Knows the DNS servers that monitors bring."""
-
-    def at(self, server: str) -> Resolver | None:
-        """Return a resolver that asks ``server``, an address with an optional port; None for the empty one."""
-
-
 class HttpProber:
     """Runs HTTP checks. One instance serves the process."""
 
@@ -59,10 +52,10 @@ class HttpProber:
         dialler: Dialler,
         tls: TlsSessions,
         *,
+        resolvers: Resolvers,
         now: Callable[[], Instant],
         max_body_bytes: int = 1024 * 1024,
         operator_url: str = "about:blank",
-        resolvers: Resolvers | None = None,
     ) -> None:
         """Make a prober that reads at most ``max_body_bytes`` of a body and names the operator as its User-Agent."""
         self._now = now
@@ -185,13 +178,7 @@ class HttpProber:
             except ValueError as error:
                 return ours(Category.ENGINE_INTERNAL, f"This check cannot be run: {shown(str(error))}.")
         exchange = self._exchange(check, plan, hop, session)
-        resolver = None
-        if check.resolver:
-            if self._resolvers is None:
-                return ours(
-                    Category.ENGINE_UNSUPPORTED, "This monitord has no means to ask a resolver of a monitor's own."
-                )
-            resolver = self._resolvers.at(check.resolver)
+        resolver = self._resolvers.at(check.resolver) if check.resolver else None
         hop.dialled = await self._dialler.dial(target, check.address_family, deadline, exchange.opening, resolver)
         if hop.dialled.attempt is None:
             return hop.dialled.failure

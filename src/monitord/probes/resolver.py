@@ -33,6 +33,13 @@ class Resolver(Protocol):
         """Return the addresses in the order of preference (RFC 6724), at least one; or why there are none."""
 
 
+class Resolvers(Protocol):
+    """Knows the DNS servers that monitors bring."""
+
+    def at(self, server: str) -> Resolver | None:
+        """Return a resolver that asks ``server``, an address with an optional port; None for the empty one."""
+
+
 class _Lookup(msgspec.Struct, eq=False):
     name: str
     family: int

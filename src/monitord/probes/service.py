@@ -13,7 +13,7 @@ from monitord.probes.channel import Channel
 from monitord.probes.deadline import Deadlines
 from monitord.probes.dial import Dialler, Peer
 from monitord.probes.failure import Failure, ours
-from monitord.probes.resolver import Resolver
+from monitord.probes.resolver import Resolver, Resolvers
 from monitord.probes.text import shown
 from monitord.probes.tls import Session
 from monitord.probes.trial import StepError, Trial, slow
@@ -36,9 +36,10 @@ class ServiceChecks:
     TLS is OpenSSL's alone here: it explains more, and these checks are too few for the faster engine to matter.
     """
 
-    def __init__(self, dialler: Dialler, tls: TlsSessions, *, now: Callable[[], Instant]) -> None:
+    def __init__(self, dialler: Dialler, tls: TlsSessions, resolvers: Resolvers, *, now: Callable[[], Instant]) -> None:
         self._dialler = dialler
         self._tls = tls
+        self._resolvers = resolvers
         self._now = now
         self._deadlines = Deadlines()
 
@@ -96,7 +97,7 @@ class ServiceChecks:
             raise StepError(
                 ours(Category.ENGINE_INTERNAL, f"This check cannot be run as it is stored: {error}.")
             ) from None
-        return await connect(self._dialler, peer, check, trial)
+        return await connect(self._dialler, peer, check, trial, self._resolvers.at(check.resolver))
 
     async def _upgrade(self, check: SecureCheck, channel: Channel, trial: Trial) -> None:
         if check.security is Security.PLAIN:

@@ -10,6 +10,8 @@ from monitord.domain.connection import AddressFamily
 from monitord.domain.kinds import HttpCheck
 from monitord.probes.deadline import Deadline
 from monitord.probes.dial import Dialler, Policy
+from monitord.probes.dns_client import DnsClient
+from monitord.probes.dns_resolver import ServerResolvers
 from monitord.probes.egress import EgressPolicy
 from monitord.probes.failure import Failure
 from monitord.probes.http import HttpProber
@@ -80,6 +82,7 @@ def make_prober(tls: Tls) -> MakeProber:
         return HttpProber(
             dialler,
             sessions or tls,
+            resolvers=ServerResolvers(DnsClient(dialler, sessions or tls)),
             now=lambda: time.time_ns() // 1000,
             max_body_bytes=max_body_bytes,
             operator_url="https://op.example",

@@ -7,6 +7,8 @@ import pytest
 from monitord.domain.check import Category, Observation, Verdict
 from monitord.domain.kinds.tcp import TcpCheck
 from monitord.probes.dial import Dialler
+from monitord.probes.dns_client import DnsClient
+from monitord.probes.dns_resolver import ServerResolvers
 from monitord.probes.egress import EgressPolicy
 from monitord.probes.resolver import SystemResolver
 from monitord.probes.service import ServiceChecks
@@ -20,7 +22,9 @@ DAY_US = 86_400_000_000
 @pytest.fixture
 def prober(tls: Tls) -> TcpProber:
     dialler = Dialler(EgressPolicy("private"), SystemResolver(2))
-    return TcpProber(ServiceChecks(dialler, tls, now=lambda: time.time_ns() // 1000))
+    return TcpProber(
+        ServiceChecks(dialler, tls, ServerResolvers(DnsClient(dialler, tls)), now=lambda: time.time_ns() // 1000)
+    )
 
 
 def saying(*parts: bytes, then: str = "close") -> Script:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from monitord.domain.errors import Violation
 from monitord.domain.kinds.dns import DnsCheck, DnsRecordType
+from monitord.domain.records import EXAMPLES, canonical
 from monitord.domain.rules.connection import Context, of_latency, of_length, of_tls_settings
 from monitord.domain.rules.wording import has_controls, quoted
 from monitord.domain.target import InvalidTargetError, parse_endpoint, parse_server
@@ -73,3 +74,11 @@ def _of_answers(check: DnsCheck) -> Iterator[Violation]:
         yield from of_length(answer, f"{field}[{index}]", MAX_ANSWER_BYTES)
         if not answer or has_controls(answer):
             yield Violation(f"{field}[{index}]", "must be a record as zone files write it, on one line")
+            continue
+        try:
+            canonical(check.record_type, answer)
+        except ValueError:
+            name, example = check.record_type.name, EXAMPLES[check.record_type]
+            yield Violation(
+                f"{field}[{index}]", f"must be a record of type {name}, such as {example}, not {quoted(answer)}"
+            )
