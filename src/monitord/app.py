@@ -169,6 +169,8 @@ class App:
         )
         dialler = Dialler(self._policy, SystemResolver())
         self._probes = assemble(dialler, options, now=clock.now)
+        for kind, reason in self._probes.unsupported.items():
+            _log.warning("kind_unsupported", kind=kind, reason=reason)
         anchors = [parse_server(anchor, 0) for anchor in settings.anchors]
         self._network = NetworkWatch(AnchorDialler(dialler, anchors), clock) if anchors else None
         self._gate = Gate(settings.max_checks_in_flight, settings.max_checks_per_host)

@@ -177,6 +177,8 @@ class Observation(msgspec.Struct, frozen=True):
     certificate_expires_at: Instant | None = None
     bytes_received: int = 0
     redirects: int = 0
+    response_ms: float | None = None
+    """What the target took, where that is not the time of the whole check, such as a mean of several round trips."""
     measurements: dict[str, float] | None = None
     """Figures of the kind, by names such as ``icmp.loss_ratio``; lengths of time are in milliseconds (``_ms``)."""
     evidence: Evidence | None = None
@@ -197,6 +199,12 @@ class CheckResult(msgspec.Struct, frozen=True):
     duration_ms: float
     """From the passing of the gate to the verdict, on the monotonic clock (I18)."""
     observation: Observation
+
+    @property
+    def response_ms(self) -> float:
+        """What is told as the target's response time."""
+        told = self.observation.response_ms
+        return self.duration_ms if told is None else told
 
 
 class Gap(msgspec.Struct, frozen=True):

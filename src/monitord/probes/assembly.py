@@ -2,19 +2,22 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from monitord.domain.instant import Instant
-from monitord.domain.kinds import DnsCheck, HttpCheck, TcpCheck
+from monitord.domain.kinds import DnsCheck, HttpCheck, IcmpCheck, TcpCheck
+from monitord.probes.connect import PING_RIGHTS, may_ping
 from monitord.probes.dial import Dialler
 from monitord.probes.dns import DnsProber
 from monitord.probes.dns_client import DnsClient
 from monitord.probes.dns_resolver import ServerResolvers
 from monitord.probes.dns_system import SystemServers
 from monitord.probes.http import HttpProber
+from monitord.probes.icmp import IcmpProber
 from monitord.probes.service import ServiceChecks
-from monitord.probes.table import Probes
+from monitord.probes.table import Prober, Probes
 from monitord.probes.tcp import TcpProber
 from monitord.probes.tls import Tls
 
@@ -38,18 +41,21 @@ def assemble(dialler: Dialler, options: Options, *, now: Callable[[], Instant]) 
     dns = DnsClient(dialler, tls)
     resolvers = ServerResolvers(dns)
     services = ServiceChecks(dialler, tls, resolvers, now=now)
-    return Probes(
-        {
-            HttpCheck: HttpProber(
-                dialler,
-                tls,
-                resolvers=resolvers,
-                now=now,
-                max_body_bytes=options.max_body_bytes,
-                operator_url=options.operator_url,
-            ),
-            TcpCheck: TcpProber(services),
-            DnsCheck: DnsProber(dns, SystemServers()),
-        },
-        unsupported={},
-    )
+    probers: dict[type[Any], Prober[Any]] = {
+        HttpCheck: HttpProber(
+            dialler,
+            tls,
+            resolvers=resolvers,
+            now=now,
+            max_body_bytes=options.max_body_bytes,
+            operator_url=options.operator_url,
+        ),
+        TcpCheck: TcpProber(services),
+        DnsCheck: DnsProber(dns, SystemServers()),
+    }
+    unsupported: dict[type[Any], str] = {}
+    if may_ping():
+        probers[IcmpCheck] = IcmpProber(dialler, resolvers)
+    else:
+        unsupported[IcmpCheck] = PING_RIGHTS
+    return Probes(probers, unsupported)

@@ -1,6 +1,7 @@
 """Connecting to addresses that the policy has allowed, raced as RFC 8305 says."""
 
 import asyncio
+import contextlib
 import errno
 import socket
 import time
@@ -21,6 +22,15 @@ ATTEMPT_DELAY_S = 0.25
 
 _NONBLOCKING = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0) | getattr(socket, "SOCK_CLOEXEC", 0)
 _DATAGRAM = socket.SOCK_DGRAM | getattr(socket, "SOCK_CLOEXEC", 0)
+_ECHO_OPTIONS = {
+    # Tell how many hops a reply had left, and of ICMP errors: numbers of Linux where Python has no names.
+    False: ((socket.IPPROTO_IP, getattr(socket, "IP_RECVTTL", 12)), (socket.IPPROTO_IP, 11)),
+    True: ((socket.IPPROTO_IPV6, getattr(socket, "IPV6_RECVHOPLIMIT", 51)), (socket.IPPROTO_IPV6, 25)),
+}
+PING_RIGHTS = (
+    "the system gives it no right to send echo requests (on Linux, widen net.ipv4.ping_group_range to its group, "
+    "or give it CAP_NET_RAW)"
+)
 _PENDING = (errno.EINPROGRESS, errno.EWOULDBLOCK)
 _NOT_YET = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINPROGRESS, errno.EINTR, errno.ENOTCONN)
 _NO_ROUTE = (
@@ -35,7 +45,9 @@ _NO_ROUTE = (
 
 
 def endpoint(ip: str, port: int) -> str:
-    """Return an address and port as people write them."""
+    """Return an address and port as people write them; the address alone where there are no ports (0)."""
+    if not port:
+        return ip
     return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
 
 
@@ -97,6 +109,46 @@ def open_datagram(ip: str, port: int) -> Attempt | Failure:
         sock.close()
         return _local_failure(number, ip, port, family)
     return Attempt(sock, ip, time.monotonic())
+
+
+def open_echo(ip: str) -> Attempt | Failure:
+    """Open a socket for echo requests: one that needs no rights where the kernel gives it, else a raw one.
+
+    Linux gives the first kind to the groups of net.ipv4.ping_group_range, the second to CAP_NET_RAW.
+    """
+    is_six = ":" in ip
+    family = socket.AF_INET6 if is_six else socket.AF_INET
+    protocol = socket.IPPROTO_ICMPV6 if is_six else socket.IPPROTO_ICMP
+    sock = None
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_RAW):
+        try:
+            sock = socket.SocketType(family, kind | getattr(socket, "SOCK_CLOEXEC", 0), protocol)
+            break
+        except OSError as error:
+            number = error.errno
+    if sock is None:
+        if number in (errno.EMFILE, errno.ENFILE):
+            return _local_failure(number, ip, 0, family)
+        return ours(Category.ENGINE_UNSUPPORTED, f"monitord may not ping {ip} from here: {PING_RIGHTS}.")
+    sock.setblocking(False)
+    for level, option in _ECHO_OPTIONS[is_six]:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(level, option, 1)
+    number = sock.connect_ex((ip, 0))
+    if number:
+        sock.close()
+        return _local_failure(number, ip, 0, family)
+    return Attempt(sock, ip, time.monotonic())
+
+
+def may_ping() -> bool:
+    """Return whether this process has the right to send echo requests, over IPv4 or IPv6."""
+    for ip in ("127.0.0.1", "::1"):
+        attempt = open_echo(ip)
+        if isinstance(attempt, Attempt):
+            attempt.sock.close()
+            return True
+    return False
 
 
 def _answered(number: int) -> bool:

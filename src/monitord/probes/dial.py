@@ -5,6 +5,7 @@ is dialled: nothing resolves a name a second time.
 """
 
 import time
+from collections.abc import Callable
 from itertools import zip_longest
 from typing import Protocol
 
@@ -13,7 +14,7 @@ import msgspec
 from monitord.domain.check import Category, Verdict
 from monitord.domain.connection import AddressFamily
 from monitord.probes.address_space import Address
-from monitord.probes.connect import Attempt, Greeting, open_connection, open_datagram, race
+from monitord.probes.connect import Attempt, Greeting, open_connection, open_datagram, open_echo, race
 from monitord.probes.deadline import Deadline
 from monitord.probes.failure import Failure
 from monitord.probes.resolver import Resolver
@@ -100,11 +101,27 @@ class Dialler:
         self, target: Peer, family: AddressFamily, deadline: Deadline, resolver: Resolver | None = None
     ) -> Dialled:
         """Open a UDP socket towards the first address of a target. The caller closes it. See ``dial``."""
+        return await self._open_first(target, family, deadline, resolver, lambda ip: open_datagram(ip, target.port))
+
+    async def echo(
+        self, target: Peer, family: AddressFamily, deadline: Deadline, resolver: Resolver | None = None
+    ) -> Dialled:
+        """Open a socket for echo requests to the first address of a target, whose port is 0. See ``attach``."""
+        return await self._open_first(target, family, deadline, resolver, open_echo)
+
+    async def _open_first(
+        self,
+        target: Peer,
+        family: AddressFamily,
+        deadline: Deadline,
+        resolver: Resolver | None,
+        open_: Callable[[str], Attempt | Failure],
+    ) -> Dialled:
         dialled = await self.find(target, family, deadline, resolver)
         if dialled.failure is not None:
             return dialled
         dialled.ip = (dialled.resolved or (target.host,))[0]
-        attempt = open_datagram(dialled.ip, target.port)
+        attempt = open_(dialled.ip)
         if isinstance(attempt, Failure):
             dialled.failure = attempt
         else:

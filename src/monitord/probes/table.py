@@ -32,6 +32,11 @@ class Probes:
         prober = self._probers.get(type(check))
         return self._refuse(check) if prober is None else prober(check, timeout_s, trace=trace)
 
+    @property
+    def unsupported(self) -> Mapping[str, str]:
+        """The kinds that can't be run on this machine, with the reasons."""
+        return {kind.__struct_config__.tag: reason for kind, reason in self._unsupported.items()}
+
     def why_not(self, check: Check) -> str | None:
         """Return why checks of this kind can't be run on this machine; None if they can."""
         if type(check) in self._probers:
