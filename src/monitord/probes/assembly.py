@@ -6,8 +6,9 @@ from pathlib import Path
 import msgspec
 
 from monitord.domain.instant import Instant
-from monitord.domain.kinds import HttpCheck, TcpCheck
+from monitord.domain.kinds import GrpcCheck, HttpCheck, TcpCheck
 from monitord.probes.dial import Dialler, Policy
+from monitord.probes.grpc import GrpcProber
 from monitord.probes.http import HttpProber
 from monitord.probes.resolver import SystemResolver
 from monitord.probes.service import ServiceChecks
@@ -39,6 +40,7 @@ def assemble(policy: Policy, options: Options, *, now: Callable[[], Instant]) ->
             HttpCheck: HttpProber(
                 dialler, tls, max_body_bytes=options.max_body_bytes, operator_url=options.operator_url
             ),
+            GrpcCheck: GrpcProber(services, operator_url=options.operator_url),
             TcpCheck: TcpProber(services),
         },
         unsupported={},
