@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from monitord.domain.instant import Instant
-from monitord.domain.kinds import GrpcCheck, HttpCheck, TcpCheck
+from monitord.domain.kinds import GrpcCheck, HttpCheck, TcpCheck, WebsocketCheck
 from monitord.probes.dial import Dialler, Policy
 from monitord.probes.grpc import GrpcProber
 from monitord.probes.http import HttpProber
@@ -15,6 +15,7 @@ from monitord.probes.service import ServiceChecks
 from monitord.probes.table import Probes
 from monitord.probes.tcp import TcpProber
 from monitord.probes.tls import Tls
+from monitord.probes.websocket import WebsocketProber
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +43,7 @@ def assemble(policy: Policy, options: Options, *, now: Callable[[], Instant]) ->
             ),
             GrpcCheck: GrpcProber(services, operator_url=options.operator_url),
             TcpCheck: TcpProber(services),
+            WebsocketCheck: WebsocketProber(services, operator_url=options.operator_url),
         },
         unsupported={},
     )

@@ -23,6 +23,8 @@ MAX_CONTROL_FRAMES = 256
 """SETTINGS, PING, RST_STREAM, WINDOW_UPDATE, GOAWAY, PRIORITY and unknown ones together. A server that measures the
 bandwidth sends one PING for some of the frames of a body, and we never let a body grow beyond the cap of the check."""
 MAX_CONTROL_BYTES = 32 * 1024
+MAX_SETTINGS_BYTES = 2 * 1024
+"""Six for each setting, of which there are fewer than twenty; h2 keeps about a kilobyte for each that it is told."""
 MAX_EMPTY_DATA = 64
 
 STREAM = 1
@@ -65,6 +67,7 @@ class Budget(msgspec.Struct):
 
     control_frames: int = 0
     control_bytes: int = 0
+    settings_bytes: int = 0
     blocks: int = 0
     block_bytes: int = 0
     continuations: int = 0
@@ -127,6 +130,7 @@ class Frames:
         else:
             spent.control_frames += 1
             spent.control_bytes += size
+            spent.settings_bytes += size * (kind == Kind.SETTINGS)
         if spent.block_bytes > MAX_BLOCK_BYTES or spent.continuations > MAX_CONTINUATIONS:
             raise BlockTooLargeError(
                 f"sent headers of more than {MAX_BLOCK_BYTES // 1024} KiB, or in more than {MAX_CONTINUATIONS} pieces"
@@ -135,6 +139,8 @@ class Frames:
             raise FrameError(f"sent more than {MAX_HEADER_BLOCKS} lists of headers for one answer")
         if spent.empty_data > MAX_EMPTY_DATA:
             raise FrameError(f"sent more than {MAX_EMPTY_DATA} empty pieces of a body")
+        if spent.settings_bytes > MAX_SETTINGS_BYTES:
+            raise FrameError(f"sent settings of more than {MAX_SETTINGS_BYTES // 1024} KiB")
         if spent.control_frames > MAX_CONTROL_FRAMES or spent.control_bytes > MAX_CONTROL_BYTES:
             raise FrameError(
                 "flooded the connection with frames that are no answer "

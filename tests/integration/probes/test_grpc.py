@@ -436,11 +436,22 @@ HOSTILE: dict[str, tuple[Script, Category | None, str]] = {
         "broke the rules",
     ),
     "endless PINGs": (endless(frame(h2s.PING, 0, 0, b"12345678") * 100), INVALID, "flooded"),
-    "endless SETTINGS": (endless(frame(h2s.SETTINGS, 0, 0, b"\0\x03\0\0\0\x01" * 9) * 50), INVALID, "flooded"),
+    "endless SETTINGS": (endless(frame(h2s.SETTINGS, 0, 0, b"\0\x03\0\0\0\x01") * 50), INVALID, "flooded"),
+    "few frames of very many bytes": (raw(frame(0x99, 0, 0, bytes(16_000)) * 3), INVALID, "flooded"),
     "endless settings that nobody knows": (
         endless(b"".join(frame(h2s.SETTINGS, 0, 0, bytes([9, n]) + bytes(4)) for n in range(256))),
         INVALID,
         "flooded",
+    ),
+    "few frames with very many settings": (
+        raw(
+            *(
+                frame(h2s.SETTINGS, payload=b"".join(number.to_bytes(2, "big") + bytes(4) for number in numbers))
+                for numbers in (range(begin, begin + 2500) for begin in range(256, 60_000, 2500))
+            )
+        ),
+        INVALID,
+        "settings of more than",
     ),
     "endless WINDOW_UPDATEs": (endless(frame(h2s.WINDOW_UPDATE, 0, 0, b"\0\0\0\x01") * 100), INVALID, "flooded"),
     "a window beyond all bounds": (raw(frame(h2s.WINDOW_UPDATE, 0, 0, b"\x7f\xff\xff\xff")), INVALID, "window"),
@@ -528,7 +539,7 @@ async def test_nothing_listens_and_a_black_hole(prober: GrpcProber) -> None:
 
 
 @pytest.mark.parametrize(
-    "case", ["endless settings that nobody knows", "a header bomb", "huge DATA", "endless headers"]
+    "case", ["few frames with very many settings", "a header bomb", "huge DATA", "endless headers"]
 )
 async def test_a_hostile_server_costs_neither_memory_nor_descriptors(prober: GrpcProber, case: str) -> None:
     async with serve(HOSTILE[case][0]) as server:

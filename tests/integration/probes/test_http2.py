@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import ssl
 import time
 import zlib
 from typing import Any
@@ -12,7 +13,7 @@ from monitord.domain.check import Category, Observation, Verdict
 from monitord.domain.connection import TlsSettings
 from monitord.domain.kinds import HttpCheck
 from monitord.domain.kinds.http import HttpVersion
-from monitord.domain.secrets import Header
+from monitord.domain.secrets import Header, Secret
 from monitord.probes.http import HttpProber
 from tests.integration.probes.conftest import MakeProber
 from tests.support import http2_server as h2s
@@ -186,6 +187,44 @@ async def test_redirects_are_followed_and_secrets_stay_at_their_origin(prober: H
     assert [("x-key", "hush") in each.headers for each in first.asked[:2]] == [True, True]
     assert ("x-key", "hush") not in elsewhere.asked[0].headers
     assert (shy.verdict, shy.status_code, shy.redirects) == (Verdict.UP, 302, 0)
+
+
+async def test_a_client_certificate_is_shown_at_its_origin_alone(prober: HttpProber, authority: Authority) -> None:
+    key, certificate = authority_pem(authority, "client.example")
+    shown = TlsSettings(
+        ca_pem=authority.ca_file.read_text(), client_certificate_pem=certificate, client_key_pem=Secret(key)
+    )
+    certificates: list[object] = []
+
+    def watched(made: Http2Site) -> Script:
+        async def script(peer: Peer) -> None:
+            certificates.append(peer.writer.get_extra_info("peercert") or None)
+            await made(peer)
+
+        return script
+
+    contexts = [authority.server("127.0.0.1"), authority.server("127.0.0.1")]
+    for context in contexts:
+        context.set_alpn_protocols(["h2"])
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(authority.ca_file)
+    async with serve(watched(site()), tls=contexts[0]) as other:
+        there = other.url(scheme="https")
+        moved = Http2Site(lambda asked: Answer(302, [("location", there)]))
+        async with serve(watched(moved), tls=contexts[1]) as server:
+            seen = await probe(prober, server.url(scheme="https"), tls=shown)
+    assert (seen.verdict, seen.redirects) == (Verdict.UP, 1), seen
+    first, second = certificates
+    assert first is not None
+    assert second is None
+
+
+def authority_pem(authority: Authority, name: str) -> tuple[str, str]:
+    """A private key and its certificate."""
+    authority.server(name)
+    newest = max(authority.ca_file.parent.glob("server-*.pem"), key=lambda path: int(path.stem.split("-")[1]))
+    key, mark, certificate = newest.read_text().partition("-----BEGIN CERTIFICATE-----")
+    return key, mark + certificate
 
 
 # Answers
