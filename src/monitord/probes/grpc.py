@@ -17,7 +17,7 @@ from monitord.probes.grpc_message import (
     serving_status,
     unframed,
 )
-from monitord.probes.grpc_status import Status, judge_serving, judge_status, status_of
+from monitord.probes.grpc_status import NOT_FOUND, SERVICE_UNKNOWN, Status, judge_serving, judge_status, status_of
 from monitord.probes.http2 import ALPN, Categories, Data, End, Headers, Http2Call, not_chosen
 from monitord.probes.http2_fields import Fields, lines_of
 from monitord.probes.service import ServiceChecks
@@ -179,6 +179,9 @@ def _judge(check: GrpcCheck, trial: Trial, answer: _Answer) -> Failure | None:
     status = answer.status()
     trial.measurements["grpc.status_code"] = float(status.code)
     trial.note("ttfb", f"The call ended with {status.name}{status.said}.")
+    if status.code == NOT_FOUND:
+        # What the protocol has Check answer where Watch would say so in a message.
+        trial.measurements["grpc.serving_status"] = float(SERVICE_UNKNOWN)
     failure = judge_status(status, check, answer.where)
     if failure is not None:
         return failure

@@ -109,7 +109,7 @@ async def test_each_service_has_a_health_of_its_own(prober: GrpcProber) -> None:
     assert (cart.verdict, cart.category) == (Verdict.DOWN, Category.GRPC_NOT_SERVING)
     assert cart.measurements == {"grpc.status_code": 0.0, "grpc.serving_status": 0.0}
     assert (nobody.verdict, nobody.category) == (Verdict.DOWN, Category.GRPC_STATUS)
-    assert nobody.measurements == {"grpc.status_code": 5.0}
+    assert nobody.measurements == {"grpc.status_code": 5.0, "grpc.serving_status": 3.0}
     assert "does not know the service 'nobody'" in nobody.message
 
 
