@@ -54,6 +54,10 @@ class Converses(Securable, Protocol):
         """Which addresses of a name may be dialled."""
 
     @property
+    def resolver(self) -> str:
+        """The DNS server to ask in place of the system's; empty: the system's."""
+
+    @property
     def expected_latency_ms(self) -> int:
         """Slower is DEGRADED; 0: no expectation."""
 

@@ -250,7 +250,12 @@ def authority_pem(authority: Authority, name: str) -> tuple[str, str]:
         (Answer(200, [("content-length", "9")], b"hello"), {}, Verdict.DOWN, Category.BODY_TRUNCATED),
         (Answer(200, [("content-length", "9")], b"hello", [("a", "b")]), {}, Verdict.DOWN, Category.BODY_TRUNCATED),
         (Answer(200, [("content-encoding", "gzip")], b"hello"), {}, Verdict.DOWN, Category.BODY_DECODE),
-        (Answer(200, [("content-encoding", "br")], b"hello"), {"keyword": "a"}, Verdict.DOWN, Category.BODY_DECODE),
+        (
+            Answer(200, [("content-encoding", "compress")], b"hello"),
+            {"keyword": "a"},
+            Verdict.DOWN,
+            Category.BODY_DECODE,
+        ),
         (Answer(200, [], b"hello"), {"keyword": "bye"}, Verdict.DOWN, Category.ASSERT_KEYWORD),
         (Answer(200, [("x", "y" * 70_000)], b"hello"), {}, Verdict.DOWN, Category.HTTP_HEADERS_TOO_LARGE),
         (Answer(302, [("location", "javascript:x")]), {}, Verdict.DOWN, Category.HTTP_REDIRECT_INVALID),

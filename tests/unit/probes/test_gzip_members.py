@@ -1,25 +1,25 @@
-"""What becomes of an encoded body, however it is cut into pieces."""
+"""A body of several members of gzip, however it is cut into pieces."""
 
 import gzip
 
 import pytest
 
-from monitord.probes.http_body import Body
+from monitord.probes.http_response import Response
 
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n"
 MEMBERS = b"".join(gzip.compress(each, mtime=0) for each in (b"a", b"", b"b"))
 
 
 def decoded(data: bytes, size: int) -> bytes:
-    body = Body(100)
-    body.encoded_as("gzip")
-    for begin in range(0, len(data), size):
-        body.feed(data[begin : begin + size])
-    body.finish()
-    return body.excerpt
+    response = Response(max_body_bytes=100)
+    for piece in (HEAD, *(data[begin : begin + size] for begin in range(0, len(data), size))):
+        assert response.feed(piece) is None
+    assert response.end() is None
+    return response.body.excerpt
 
 
 @pytest.mark.parametrize("size", range(1, len(MEMBERS) + 1))
-def test_members_of_gzip_follow_one_another_wherever_the_pieces_end(size: int) -> None:
+def test_members_follow_one_another_wherever_the_pieces_end(size: int) -> None:
     assert decoded(MEMBERS, size) == b"ab"
 
 
