@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import gc
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,13 @@ def prober(tls: Tls) -> GrpcProber:
     return GrpcProber(
         ServiceChecks(dialler, tls, now=lambda: time.time_ns() // 1000), operator_url="https://op.example"
     )
+
+
+@pytest.fixture(autouse=True)
+def grpcio_is_gone() -> Iterator[None]:
+    """Its servers let go of their sockets when they are collected."""
+    yield
+    gc.collect()
 
 
 async def probe(prober: GrpcProber, port: int, timeout_s: float = 2.0, **fields: Any) -> Observation:
