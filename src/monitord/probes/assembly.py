@@ -7,19 +7,21 @@ from typing import Any
 import msgspec
 
 from monitord.domain.instant import Instant
-from monitord.domain.kinds import DnsCheck, HttpCheck, IcmpCheck, TcpCheck
+from monitord.domain.kinds import DnsCheck, GrpcCheck, HttpCheck, IcmpCheck, TcpCheck, WebsocketCheck
 from monitord.probes.connect import PING_RIGHTS, may_ping
 from monitord.probes.dial import Dialler
 from monitord.probes.dns import DnsProber
 from monitord.probes.dns_client import DnsClient
 from monitord.probes.dns_resolver import ServerResolvers
 from monitord.probes.dns_system import SystemServers
+from monitord.probes.grpc import GrpcProber
 from monitord.probes.http import HttpProber
 from monitord.probes.icmp import IcmpProber
 from monitord.probes.service import ServiceChecks
 from monitord.probes.table import Prober, Probes
 from monitord.probes.tcp import TcpProber
 from monitord.probes.tls import Tls
+from monitord.probes.websocket import WebsocketProber
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +54,8 @@ def assemble(dialler: Dialler, options: Options, *, now: Callable[[], Instant]) 
         ),
         TcpCheck: TcpProber(services),
         DnsCheck: DnsProber(dns, SystemServers()),
+        GrpcCheck: GrpcProber(services, operator_url=options.operator_url),
+        WebsocketCheck: WebsocketProber(services, operator_url=options.operator_url),
     }
     unsupported: dict[type[Any], str] = {}
     if may_ping():

@@ -4,6 +4,7 @@ For the kinds whose protocols are a conversation. HTTP, which is most of the che
 (``http_exchange``) that costs less.
 """
 
+import asyncio
 import contextlib
 import errno
 import socket
@@ -32,14 +33,17 @@ _RESET = (errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED)
 class Channel:
     """Talks with one peer. Whatever goes wrong is raised as ``StepError``; the owner closes it."""
 
-    def __init__(self, attempt: Attempt, peer: Peer, trial: Trial) -> None:
+    def __init__(self, attempt: Attempt, peer: Peer, trial: Trial, *, max_received: int = MAX_RECEIVED) -> None:
+        """Take a connection; more than ``max_received`` bytes on it end the check."""
         self.peer = peer
+        self._max_received = max_received
         self._sock = attempt.sock
         self._trial = trial
         self._deadline = trial.deadline
         self._session: Session | None = None
         self._buffer = b""
         self._ended = False
+        self._reset: OSError | None = None
         # What is written in small pieces is waited for: Nagle's algorithm would hold back the second one.
         with contextlib.suppress(OSError):
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -93,7 +97,7 @@ class Channel:
 
     async def exactly(self, count: int) -> bytes:
         """Return the next ``count`` bytes. An earlier end of the connection is a failure."""
-        if count > MAX_RECEIVED:
+        if count > self._max_received:
             raise StepError(self.too_much())
         while len(self._buffer) < count:
             self._buffer += await self._more()
@@ -119,8 +123,14 @@ class Channel:
         """Return the failure of a server that sends without end."""
         return Failure(
             Category.BODY_TOO_LARGE,
-            f"{self.peer.authority} sent more than {MAX_RECEIVED // 1024} KiB; no more was read.",
+            f"{self.peer.authority} sent more than {self._max_received // 1024} KiB; no more was read.",
         )
+
+    async def pause(self) -> None:
+        """Let others have their turn: whoever takes apart much that came at once. Raises when time is over."""
+        await asyncio.sleep(0)
+        if self._deadline.expired:
+            raise StepError(self._timeout())
 
     # Within
 
@@ -128,7 +138,7 @@ class Channel:
         data = b"" if self._ended else await self._receive_some()
         if not data:
             self._ended = True
-            raise StepError(self._closed())
+            raise StepError(self.closed())
         return data
 
     async def _receive_some(self) -> bytes:
@@ -175,7 +185,9 @@ class Channel:
                     )
                 )
             # What follows the handshake in the same packets belongs to the conversation.
-            self._buffer += session.receive(data)
+            plain = session.receive(data)
+            self._trial.received += len(plain)
+            self._buffer += plain
 
     async def _send_wire(self, data: bytes) -> None:
         view = memoryview(data)
@@ -184,16 +196,21 @@ class Channel:
                 view = view[self._sock.send(view) :]
             except (BlockingIOError, InterruptedError):
                 await self._until(writable(self._sock, self._deadline))
-            except OSError:
-                # The server has closed. Whether it answered before that, reading will tell.
+            except OSError as error:
+                # The server has closed. Whether it answered before that, reading will tell; but not that it reset the
+                # connection: the system tells that once.
+                self._reset = error if error.errno == errno.ECONNRESET else None
                 return
 
     async def _receive_wire(self) -> bytes:
-        if self._trial.received > MAX_RECEIVED:
+        if self._trial.received > self._max_received:
             raise StepError(self.too_much())
         while True:
             try:
-                return self._sock.recv(_READ)
+                data = self._sock.recv(_READ)
+                if not data and self._reset is not None:
+                    raise self._reset
+                return data
             except (BlockingIOError, InterruptedError):
                 await self._until(readable(self._sock, self._deadline))
             except OSError as error:
@@ -209,7 +226,8 @@ class Channel:
     def _in_handshake(self) -> bool:
         return self._trial.secured is False and self._session is None and self._trial.session is not None
 
-    def _closed(self) -> Failure:
+    def closed(self) -> Failure:
+        """Return the failure of a server that hung up before it had said what it should."""
         where = self.peer.authority
         session = self._session
         if session is not None and session.asked_for_certificate and not self._trial.received:

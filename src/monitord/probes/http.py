@@ -11,12 +11,13 @@ from monitord.domain.check import Category, Observation, Verdict
 from monitord.domain.connection import NO_TLS_SETTINGS, TlsSettings
 from monitord.domain.instant import Instant
 from monitord.domain.kinds import HttpCheck
-from monitord.domain.kinds.http import Oauth2Auth
+from monitord.domain.kinds.http import HttpVersion, Oauth2Auth
 from monitord.domain.target import InvalidTargetError, resolve_redirect
 from monitord.probes.certificates import CertificateFacts
 from monitord.probes.deadline import Deadline, Deadlines
 from monitord.probes.dial import Dialler, Peer
 from monitord.probes.failure import Failure, ours
+from monitord.probes.http2_exchange import Http2Exchange, concerns, offers
 from monitord.probes.http_exchange import Exchange
 from monitord.probes.http_json import judge_json
 from monitord.probes.http_oauth import Tokens
@@ -36,9 +37,15 @@ class TlsSessions(Protocol):
     """Makes TLS sessions with a fast engine and with the judge."""
 
     def session(
-        self, target: Peer, *, verify: bool, settings: TlsSettings = NO_TLS_SETTINGS, judge: bool = False
+        self,
+        target: Peer,
+        *,
+        verify: bool,
+        settings: TlsSettings = NO_TLS_SETTINGS,
+        judge: bool = False,
+        alpn: tuple[str, ...] = (),
     ) -> Session:
-        """Begin a session; raise ValueError for settings that can't be used."""
+        """Begin a session that offers ``alpn``; raise ValueError for settings that can't be used."""
 
     def remember_judge(self, target: Peer) -> None:
         """Ask the judge first for this server for a while."""
@@ -170,18 +177,26 @@ class HttpProber:
     async def _ask(self, check: HttpCheck, plan: Plan, hop: Hop, deadline: Deadline) -> Failure | None:
         """Send one request and read its response."""
         target = hop.request.target
+        newer = check.http_version is not HttpVersion.HTTP1 and concerns(check.http_version, target.scheme)
         session = None
         if target.scheme == "https":
             settings = plan.tls if hop.request.original else plan.foreign_tls
+            alpn = offers(check.http_version) if newer else ()
             try:
-                session = self._tls.session(target, verify=check.verify_tls, settings=settings)
+                session = self._tls.session(target, verify=check.verify_tls, settings=settings, alpn=alpn)
             except ValueError as error:
                 return ours(Category.ENGINE_INTERNAL, f"This check cannot be run: {shown(str(error))}.")
         exchange = self._exchange(check, plan, hop, session)
         resolver = self._resolvers.at(check.resolver) if check.resolver else None
-        hop.dialled = await self._dialler.dial(target, check.address_family, deadline, exchange.opening, resolver)
+        opening = _silent if newer else exchange.opening
+        hop.dialled = await self._dialler.dial(target, check.address_family, deadline, opening, resolver)
         if hop.dialled.attempt is None:
             return hop.dialled.failure
+        if newer:
+            both = Http2Exchange(exchange, hop.request, check.http_version, max_body_bytes=self._max_body_bytes)
+            failure = await both.run(hop.dialled.attempt, deadline)
+            hop.version = both.spoken
+            return failure
         failure = await exchange.run(hop.dialled.attempt, self._watcher(), deadline)
         if failure is None or session is None or session.judge or deadline.expired or not _worth_judging(hop, exchange):
             return failure
@@ -210,6 +225,11 @@ class HttpProber:
         if self._readiness is None or self._readiness[0] is not loop:
             self._readiness = (loop, readiness_for(loop))
         return self._readiness[1]
+
+
+def _silent() -> bytes:
+    """The first bytes over HTTP/2 wait for the connection."""
+    return b""
 
 
 def _is_refused(hop: Hop) -> bool:

@@ -13,6 +13,7 @@ OFFERED = "gzip, deflate, br, zstd"
 """What a request says that it takes."""
 
 _PIECE = 64 * 1024
+_GZIP = b"\x1f\x8b"
 _ZSTD_WINDOW_LOG = 23
 """8 MB; only what is decoded of it is ever touched."""
 
@@ -49,19 +50,24 @@ class _Gzip:
     def __init__(self) -> None:
         self._inflate = zlib.decompressobj(31)
         self._ended = False
+        self._after = b""
+        """What has come after a whole member and may be the beginning of another."""
 
     def feed(self, data: bytes, limit: int) -> bytes:
         out = b""
+        if self._after:
+            data, self._after = self._after + data, b""
         try:
             while data and not self._ended and len(out) < limit:
-                out += self._inflate.decompress(data, min(limit - len(out), _PIECE))
-                data = self._inflate.unconsumed_tail
                 if self._inflate.eof:
-                    data = self._inflate.unused_data
                     # Further members follow one another; anything else after the end is ignored.
-                    self._ended = not data.startswith(b"\x1f\x8b")
-                    if not self._ended:
-                        self._inflate = zlib.decompressobj(31)
+                    self._ended = data[:2] != _GZIP[: len(data)]
+                    if self._ended or len(data) < len(_GZIP):
+                        self._after = data
+                        break
+                    self._inflate = zlib.decompressobj(31)
+                out += self._inflate.decompress(data, min(limit - len(out), _PIECE))
+                data = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
         except zlib.error:
             raise DecodeError from None
         return out

@@ -11,7 +11,7 @@ from monitord.probes.http_response import Response
 class Hop:
     """One request of a check: the first, or one that a redirect led to."""
 
-    __slots__ = ("dialled", "exchange", "request", "retried")
+    __slots__ = ("dialled", "exchange", "request", "retried", "version")
 
     def __init__(self, request: Request) -> None:
         self.request = request
@@ -19,6 +19,8 @@ class Hop:
         self.exchange: Exchange | None = None
         self.retried: Failure | None = None
         """What the fast TLS engine failed with before the judge was asked."""
+        self.version: float | None = None
+        """The version of HTTP that was agreed on, where the check leaves that open."""
 
     @property
     def response(self) -> Response | None:

@@ -51,6 +51,7 @@ def conclude(
         certificate_expires_at=_expiry(exchange, certificates),
         bytes_received=exchange.received if exchange is not None and not exchange.in_handshake else 0,
         redirects=len(run.hops) - 1,
+        measurements={"http.version": hop.version} if hop.version is not None else None,
         evidence=evidence_of(run, final) if explain else None,
     )
 

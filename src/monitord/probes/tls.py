@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from monitord.domain.connection import NO_TLS_SETTINGS, TlsSettings
 from monitord.probes.dial import Peer
-from monitord.probes.tls_openssl import OpensslEngine
+from monitord.probes.tls_openssl import Alpn, OpensslEngine
 from monitord.probes.tls_rustls import RustlsEngine
 
 _MAX_REMEMBERED = 4096
@@ -53,6 +53,9 @@ class Session(Protocol):
     def version(self) -> str:
         """Return the version agreed to, such as ``TLSv1.3``; empty before that."""
 
+    def alpn(self) -> str:
+        """Return the protocol that the server chose of those offered, such as ``h2``; empty if it chose none."""
+
     def describe(self) -> str:
         """Return the version and cipher, for people."""
 
@@ -79,17 +82,24 @@ class Tls:
         self._judge_first: dict[tuple[str, int], float] = {}
 
     def session(
-        self, target: Peer, *, verify: bool, settings: TlsSettings = NO_TLS_SETTINGS, judge: bool = False
+        self,
+        target: Peer,
+        *,
+        verify: bool,
+        settings: TlsSettings = NO_TLS_SETTINGS,
+        judge: bool = False,
+        alpn: Alpn = (),
     ) -> Session:
-        """Begin a session: OpenSSL's if asked for, or known to be needed.
+        """Begin a session: OpenSSL's if asked for, or known to be needed, as it is to offer protocols (``alpn``).
 
         Raises:
             ValueError: the settings hold what OpenSSL can't use; the text says what.
         """
         if settings is not NO_TLS_SETTINGS and settings != NO_TLS_SETTINGS:
-            return self._openssl.session(settings.server_name or target.host, verify=verify, settings=settings)
-        if self._rustls is None or judge or self._is_judged_first(target):
-            return self._openssl.session(target.host, verify=verify)
+            host = settings.server_name or target.host
+            return self._openssl.session(host, verify=verify, settings=settings, alpn=alpn)
+        if self._rustls is None or judge or alpn or self._is_judged_first(target):
+            return self._openssl.session(target.host, verify=verify, alpn=alpn)
         return self._rustls.session(target.host, target.port, verify=verify)
 
     def remember_judge(self, target: Peer) -> None:

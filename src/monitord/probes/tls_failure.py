@@ -66,6 +66,11 @@ def explain(session: Session, error: ssl.SSLError, target: Peer) -> Failure:
         )
     if reason in _WEAK:
         return Failure(Category.TLS_WEAK, f"{target.authority} uses a key or signature that is too weak to trust.")
+    if "NO_APPLICATION_PROTOCOL" in reason:
+        return Failure(
+            Category.PROTOCOL_INVALID,
+            f"{target.authority} speaks none of the protocols that were offered to it in the TLS handshake (ALPN).",
+        )
     if "ALERT" in reason or "UNRECOGNIZED_NAME" in reason:
         return Failure(Category.TLS_ALERT, f"{target.authority} refused the TLS handshake: {_words(reason)}.")
     return Failure(Category.TLS_PROTOCOL, f"The TLS handshake with {target.authority} went wrong: {_words(reason)}.")

@@ -6,6 +6,7 @@ import ssl
 import tempfile
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 from monitord.domain.connection import NO_TLS_SETTINGS, TlsSettings
 
@@ -18,33 +19,59 @@ _MAX_CERTIFICATES = 20
 _MAX_CONTEXTS = 64
 """A context of its own may hold a megabyte of roots."""
 
+Alpn: TypeAlias = tuple[str, ...]
+"""Protocols to be offered within the handshake (RFC 7301); none: the extension is left out."""
+
 
 class OpensslEngine:
-    """Makes sessions from two shared contexts, one that verifies and one that does not, and from monitors' own ones."""
+    """Makes sessions from shared contexts, and from monitors' own ones.
+
+    Shared are one that verifies and one that does not; and further ones for the protocols to be offered (ALPN), made
+    when they are first needed, as each holds the roots once more.
+    """
 
     def __init__(self, roots: Sequence[bytes]) -> None:
         """Trust ``roots`` (DER), and what OpenSSL itself is set up to trust."""
         self._roots = roots
-        self._contexts = {verify: _context(verify, roots) for verify in (True, False)}
-        self._own: OrderedDict[tuple[bool, TlsSettings], ssl.SSLContext] = OrderedDict()
+        self._contexts: dict[tuple[bool, Alpn], ssl.SSLContext] = {
+            (verify, ()): _context(verify, roots) for verify in (True, False)
+        }
+        self._own: OrderedDict[tuple[bool, TlsSettings, Alpn], ssl.SSLContext] = OrderedDict()
 
-    def session(self, host: str, *, verify: bool, settings: TlsSettings = NO_TLS_SETTINGS) -> "OpensslSession":
+    def session(
+        self, host: str, *, verify: bool, settings: TlsSettings = NO_TLS_SETTINGS, alpn: Alpn = ()
+    ) -> "OpensslSession":
         """Begin a session with a server known as ``host``.
+
+        Args:
+            host: what is asked for (SNI), and verified.
+            verify: whether the certificate counts.
+            settings: a monitor's own.
+            alpn: the protocols to offer, in the order of preference. Each offer that is ever made keeps its contexts:
+                it comes from the code, never from a user.
 
         Raises:
             ValueError: the settings hold what OpenSSL can't use; the text says what.
         """
         if not settings.ca_pem and not settings.client_certificate_pem:
-            return OpensslSession(self._contexts[verify], host)
-        key = (verify, settings)
+            return OpensslSession(self._shared(verify, alpn), host)
+        key = (verify, settings, alpn)
         context = self._own.get(key)
         if context is None:
             context = self._own[key] = self._make(verify, settings)
+            _offer(context, alpn)
             if len(self._own) > _MAX_CONTEXTS:
                 self._own.popitem(last=False)
         else:
             self._own.move_to_end(key)
         return OpensslSession(context, host)
+
+    def _shared(self, verify: bool, alpn: Alpn) -> ssl.SSLContext:
+        context = self._contexts.get((verify, alpn))
+        if context is None:
+            context = self._contexts[verify, alpn] = _context(verify, self._roots)
+            _offer(context, alpn)
+        return context
 
     def _make(self, verify: bool, settings: TlsSettings) -> ssl.SSLContext:
         try:
@@ -154,6 +181,10 @@ class OpensslSession:
         """See ``tls.Session``."""
         return self._tls.version() or ""
 
+    def alpn(self) -> str:
+        """See ``tls.Session``."""
+        return self._tls.selected_alpn_protocol() or ""
+
     def describe(self) -> str:
         """See ``tls.Session``."""
         cipher = self._tls.cipher()
@@ -177,6 +208,11 @@ def _context(verify: bool, roots: Sequence[bytes], *, only: bool = False) -> ssl
     # Private in the standard library, and the only way to see the certificates of a handshake that failed.
     context._msg_callback = _watch  # type: ignore[attr-defined]
     return context
+
+
+def _offer(context: ssl.SSLContext, alpn: Alpn) -> None:
+    if alpn:
+        context.set_alpn_protocols(alpn)
 
 
 def _watch(session: _Watched, direction: str, version: int, content: int, message: int, data: bytes) -> None:

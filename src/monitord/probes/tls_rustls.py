@@ -152,6 +152,10 @@ class RustlsSession:
         """See ``tls.Session``."""
         return _VERSIONS.get(self._connection.protocol_version(), "")
 
+    def alpn(self) -> str:
+        """See ``tls.Session``. Nothing is offered here."""
+        return ""
+
     def describe(self) -> str:
         """See ``tls.Session``."""
         return f"{self.version() or 'TLS'} with {self._connection.negotiated_cipher_suite()}"

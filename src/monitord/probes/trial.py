@@ -36,12 +36,15 @@ class Trial:
         self.secured: bool | None = None
         """Whether the TLS handshake succeeded; None without TLS."""
         self.content_ok: bool | None = None
+        self.status_code: int | None = None
+        """Of HTTP, where a kind begins with it."""
         self.measurements: dict[str, float] = {}
         self.received = 0
         self.excerpt = b""
         self.header_lines: tuple[str, ...] = ()
         self._durations: dict[str, float] = {}
         self._steps: list[tuple[float, str, str]] = []
+        self._settled_at: float | None = None
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -63,8 +66,12 @@ class Trial:
 
     @property
     def elapsed_ms(self) -> float:
-        """Milliseconds since the check began."""
-        return (time.monotonic() - self.began_at) * 1000
+        """Milliseconds since the check began, until it was settled."""
+        return ((self._settled_at or time.monotonic()) - self.began_at) * 1000
+
+    def settle(self) -> None:
+        """Say that the target has done all that it should: what still comes is courtesy, and does not count as slow."""
+        self._settled_at = time.monotonic()
 
     def conclude(self, final: Failure | None, *, trace: bool) -> Observation:
         """Return what the check saw. ``final`` is what is wrong, or odd; None: all is as it should be.
@@ -82,6 +89,7 @@ class Trial:
             category=final.category if final is not None else None,
             message=final.message if final is not None else "",
             phases=Phases(**self._durations),
+            status_code=self.status_code,
             dns_ok=None if dialled is None or dialled.dns_ms is None else bool(dialled.resolved),
             ssl_ok=self._ssl_ok(final),
             content_ok=self.content_ok,

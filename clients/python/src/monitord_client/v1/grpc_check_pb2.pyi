@@ -23,7 +23,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 @_typing.final
 class GrpcCheck(_message.Message):
     """A call of grpc.health.v1.Health/Check (gRPC's health checking protocol). SERVING is UP; the deadline is passed on as
-    `grpc-timeout`.
+    `grpc-timeout`. Over TLS the server must choose `h2` (ALPN). What a log entry measures: `grpc.status_code`, and
+    `grpc.serving_status` where it was told (0 unknown, 1 serving, 2 not serving, 3 service unknown).
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -61,7 +62,7 @@ class GrpcCheck(_message.Message):
 
     @_builtins.property
     def tls(self) -> _connection_pb2.TlsSettings:
-        """Whose certificates are trusted, and which one is shown."""
+        """Whose certificates are trusted, and which one is shown. Its server name, if given, is the call's `:authority` too."""
 
     @_builtins.property
     def metadata(self) -> _containers.RepeatedCompositeFieldContainer[_connection_pb2.HttpHeader]:

@@ -228,7 +228,7 @@ class HttpCheck(_message.Message):
     min_certificate_days: _builtins.int
     """DEGRADED when the server's certificate has fewer whole days left than this: 0 to 365; 0: no condition."""
     http_version: Global___HttpVersion.ValueType
-    """Which version of HTTP to speak."""
+    """Which version of HTTP to speak. Where that is left to an agreement, a log entry measures `http.version`: 1.1 or 2."""
     @_builtins.property
     def headers(self) -> _containers.RepeatedCompositeFieldContainer[_connection_pb2.HttpHeader]:
         """At most 50 request headers; names are RFC 9110 tokens. Host and User-Agent may be replaced; Content-Length,

@@ -22,7 +22,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class WebsocketCheck(_message.Message):
-    """A WebSocket handshake (RFC 6455), and what is said after it."""
+    """A WebSocket handshake (RFC 6455), and what is said after it. Any other status than 101 is DOWN: redirects are not
+    followed. No extensions are offered, so messages come uncompressed.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -42,8 +44,8 @@ class WebsocketCheck(_message.Message):
     send: _builtins.str
     """A text message to send once connected; at most 4 KiB. Empty: none."""
     expect: _builtins.str
-    """A regular expression (RE2 syntax, at most 1,024 characters) that one of the messages which the server sends must match;
-    at most 64 KiB of them are read. Empty: nothing is awaited.
+    """A regular expression (RE2 syntax, at most 1,024 characters) that one of the messages which the server sends must match,
+    text or binary, each looked at as a whole; at most 64 KiB of them are read. Empty: nothing is awaited.
     """
     tls_verification: _connection_pb2.TlsVerification.ValueType
     """What to do with the server's certificate."""
@@ -55,7 +57,7 @@ class WebsocketCheck(_message.Message):
     """The DNS server to ask in place of the system's: an address with an optional port."""
     @_builtins.property
     def headers(self) -> _containers.RepeatedCompositeFieldContainer[_connection_pb2.HttpHeader]:
-        """Request headers besides those of the handshake; at most 50."""
+        """Request headers besides those of the handshake; at most 50. `Origin` is sent only if it is among them."""
 
     @_builtins.property
     def subprotocols(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
