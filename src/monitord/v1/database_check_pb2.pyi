@@ -63,7 +63,9 @@ class PostgresCheck(_message.Message):
     database: _builtins.str
     """The database, at most 63 bytes. Default: the user's name."""
     query: _builtins.str
-    """One statement that reads, at most 4 KiB; needs a user. Its transaction is read-only and always rolled back."""
+    """One statement that reads, at most 4 KiB; needs a user. It begins with SELECT, WITH, SHOW, TABLE, VALUES or EXPLAIN.
+    Its transaction is read-only and always rolled back; one row at most is fetched. Give the monitor a user with few rights.
+    """
     expect: _builtins.str
     """A regular expression (RE2 syntax, at most 1,024 characters) that must match the first column of the query's first row as
     text. Empty: no condition.
@@ -147,7 +149,9 @@ class MysqlCheck(_message.Message):
     database: _builtins.str
     """The database, at most 64 bytes. Empty: none."""
     query: _builtins.str
-    """One statement that reads, at most 4 KiB; needs a user. Its transaction is read-only and always rolled back."""
+    """One statement that reads, at most 4 KiB; needs a user. It begins with SELECT, WITH, SHOW, TABLE, VALUES, EXPLAIN or DESCRIBE.
+    Its transaction is read-only and always rolled back; one row at most is fetched. Give the monitor a user with few rights.
+    """
     expect: _builtins.str
     """A regular expression (RE2 syntax, at most 1,024 characters) that must match the first column of the query's first row as
     text. Empty: no condition.
@@ -230,7 +234,8 @@ class RedisCheck(_message.Message):
     """The number of the database: 0 to 65535."""
     command: _builtins.str
     """A command that reads, with its arguments separated by spaces, such as `GET jobs:pending` or `LLEN queue`; at most 1 KiB.
-    Default PING. Commands that write, block or administer are refused.
+    Default PING. Commands that write, block or administer are refused. An answer of several values has each on a line; the
+    first 64 KiB of it are looked at; nil is the empty text.
     """
     expect: _builtins.str
     """A regular expression (RE2 syntax, at most 1,024 characters) that must match the answer as text. Empty: any answer but an
