@@ -6,9 +6,10 @@ from pathlib import Path
 import msgspec
 
 from monitord.domain.instant import Instant
-from monitord.domain.kinds import HttpCheck, TcpCheck
+from monitord.domain.kinds import HttpCheck, PostgresCheck, TcpCheck
 from monitord.probes.dial import Dialler, Policy
 from monitord.probes.http import HttpProber
+from monitord.probes.postgres import PostgresProber
 from monitord.probes.resolver import SystemResolver
 from monitord.probes.service import ServiceChecks
 from monitord.probes.table import Probes
@@ -39,6 +40,7 @@ def assemble(policy: Policy, options: Options, *, now: Callable[[], Instant]) ->
             HttpCheck: HttpProber(
                 dialler, tls, max_body_bytes=options.max_body_bytes, operator_url=options.operator_url
             ),
+            PostgresCheck: PostgresProber(services),
             TcpCheck: TcpProber(services),
         },
         unsupported={},
