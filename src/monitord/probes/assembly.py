@@ -6,9 +6,10 @@ from pathlib import Path
 import msgspec
 
 from monitord.domain.instant import Instant
-from monitord.domain.kinds import HttpCheck, PostgresCheck, TcpCheck
+from monitord.domain.kinds import HttpCheck, MysqlCheck, PostgresCheck, TcpCheck
 from monitord.probes.dial import Dialler, Policy
 from monitord.probes.http import HttpProber
+from monitord.probes.mysql import MysqlProber
 from monitord.probes.postgres import PostgresProber
 from monitord.probes.resolver import SystemResolver
 from monitord.probes.service import ServiceChecks
@@ -40,6 +41,7 @@ def assemble(policy: Policy, options: Options, *, now: Callable[[], Instant]) ->
             HttpCheck: HttpProber(
                 dialler, tls, max_body_bytes=options.max_body_bytes, operator_url=options.operator_url
             ),
+            MysqlCheck: MysqlProber(services),
             PostgresCheck: PostgresProber(services),
             TcpCheck: TcpProber(services),
         },
