@@ -6,11 +6,12 @@ from pathlib import Path
 import msgspec
 
 from monitord.domain.instant import Instant
-from monitord.domain.kinds import HttpCheck, MysqlCheck, PostgresCheck, TcpCheck
+from monitord.domain.kinds import HttpCheck, MysqlCheck, PostgresCheck, RedisCheck, TcpCheck
 from monitord.probes.dial import Dialler, Policy
 from monitord.probes.http import HttpProber
 from monitord.probes.mysql import MysqlProber
 from monitord.probes.postgres import PostgresProber
+from monitord.probes.redis import RedisProber
 from monitord.probes.resolver import SystemResolver
 from monitord.probes.service import ServiceChecks
 from monitord.probes.table import Probes
@@ -43,6 +44,7 @@ def assemble(policy: Policy, options: Options, *, now: Callable[[], Instant]) ->
             ),
             MysqlCheck: MysqlProber(services),
             PostgresCheck: PostgresProber(services),
+            RedisCheck: RedisProber(services),
             TcpCheck: TcpProber(services),
         },
         unsupported={},
