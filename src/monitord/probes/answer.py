@@ -7,6 +7,7 @@ import msgspec
 
 from monitord.domain.check import Category
 from monitord.domain.rules.patterns import compiled
+from monitord.probes.channel import Channel
 from monitord.probes.failure import Failure
 from monitord.probes.text import shown
 from monitord.probes.trial import StepError, Trial
@@ -15,6 +16,7 @@ MAX_ANSWER_BYTES = 64 * 1024
 """Regular expressions of users see no more than this of an answer."""
 
 _EXCERPT = 1024
+_SMALL = 4096
 _HIDDEN = b"<password>"
 
 
@@ -65,6 +67,17 @@ def unrecorded(trial: Trial) -> Iterator[None]:
         yield
     finally:
         trial.excerpt = b""
+
+
+async def whole(channel: Channel, count: int) -> bytes:
+    """Return the next ``count`` bytes, which may be many: they are not put together anew for each piece that comes."""
+    if count <= _SMALL:
+        return await channel.exactly(count) if count else b""
+    data = bytearray()
+    while len(data) < count:
+        # After the end of the connection ``exactly`` says what is wrong with that.
+        data += await channel.receive(count - len(data)) or await channel.exactly(1)
+    return bytes(data)
 
 
 def cut(value: bytes) -> tuple[bytes, bool]:

@@ -10,7 +10,7 @@ import struct
 import msgspec
 
 from monitord.domain.check import Category
-from monitord.probes.answer import fail
+from monitord.probes.answer import fail, whole
 from monitord.probes.channel import MAX_RECEIVED, Channel
 from monitord.probes.foreign import not_spoken
 from monitord.probes.trial import StepError, Trial
@@ -84,7 +84,7 @@ class Packets:
             raise StepError(self._channel.too_much())
         self._is_first = False
         self._number = (number + 1) % 256
-        return await self._channel.exactly(size)
+        return await whole(self._channel, size)
 
     async def send(self, payload: bytes) -> None:
         """Send the next packet of an exchange."""

@@ -9,7 +9,7 @@ import struct
 import msgspec
 
 from monitord.domain.check import Category
-from monitord.probes.answer import MAX_ANSWER_BYTES, fail
+from monitord.probes.answer import MAX_ANSWER_BYTES, fail, whole
 from monitord.probes.channel import MAX_RECEIVED, Channel
 from monitord.probes.foreign import not_spoken
 from monitord.probes.trial import StepError, Trial
@@ -63,7 +63,7 @@ class Messages:
                 Category.PROTOCOL_INVALID,
                 f"{self._channel.peer.authority} sent more than {MAX_MESSAGES} messages where a few were due.",
             )
-        return kind, await self._channel.exactly(size) if size else b""
+        return kind, await whole(self._channel, size)
 
     def malformed(self, what: str) -> StepError:
         """Return the error of a message that is not what the protocol says; ``what`` goes on after "it sent"."""

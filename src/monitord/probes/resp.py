@@ -9,7 +9,7 @@ import re
 import msgspec
 
 from monitord.domain.check import Category
-from monitord.probes.answer import MAX_ANSWER_BYTES, fail
+from monitord.probes.answer import MAX_ANSWER_BYTES, fail, whole
 from monitord.probes.channel import Channel
 from monitord.probes.foreign import not_spoken
 from monitord.probes.text import shown
@@ -127,7 +127,7 @@ class _Value:
 
     async def _string(self, kind: bytes, size: int, lines: list[bytes]) -> None:
         room = self._room + (4 if kind == b"=" else 0)
-        text = await self._channel.exactly(min(size, room))
+        text = await whole(self._channel, min(size, room))
         if size > room:
             self._is_cut = True
         elif await self._channel.exactly(2) != b"\r\n":

@@ -1,4 +1,4 @@
-"""Computing that takes longer than the event loop can wait, in one bounded pool of threads."""
+"""Computing that takes longer than the event loop can wait, in threads of its own."""
 
 import asyncio
 import contextlib
@@ -13,17 +13,20 @@ from monitord.probes.trial import StepError
 
 T = TypeVar("T")
 
-_MAX_THREADS = 2
-"""Whoever asks for expensive proofs gets no more of this machine than these."""
-
 
 class Worker:
-    """Runs functions that release the GIL. Threads are started when they are needed first."""
+    """Runs functions that release the GIL, in two threads: one for what is cheap, one for what is not.
+
+    So a server that asks for expensive proofs delays no monitor of one that does not (I11), and no number of them gets
+    more of this machine than one core. The threads are started when they are needed first.
+    """
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="monitord-proofs")
+        self._cheap, self._expensive = (
+            ThreadPoolExecutor(1, thread_name_prefix=f"monitord-proofs-{name}") for name in ("cheap", "expensive")
+        )
 
-    async def run(self, compute: Callable[[], T], deadline: Deadline) -> T:
+    async def run(self, compute: Callable[[], T], deadline: Deadline, *, is_expensive: bool) -> T:
         """Return what ``compute`` returns. When the deadline comes first, that is our own fault (I9).
 
         A computation that has begun cannot be ended; callers bound what it may cost. One that waits is dropped.
@@ -35,7 +38,7 @@ class Worker:
             with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits
                 loop.call_soon_threadsafe(_set, ready)
 
-        job = self._pool.submit(compute)
+        job = (self._expensive if is_expensive else self._cheap).submit(compute)
         job.add_done_callback(finished)
         try:
             await deadline.wait(ready)

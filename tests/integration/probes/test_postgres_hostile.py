@@ -335,6 +335,31 @@ async def test_the_loop_goes_on_while_an_expensive_proof_is_computed(prober: Pos
     assert longest < 0.1
 
 
+async def test_expensive_proofs_delay_no_sign_in_that_is_cheap(prober: PostgresProber) -> None:
+    """Six that take a quarter of a second each are asked for before the cheap one is (I11)."""
+    asked = asyncio.Semaphore(0)
+
+    async def expensive(peer: Peer) -> None:
+        await startup(peer)
+        await peer.send(SASL)
+        nonce = (await said(peer))[1].partition(b"r=")[2]
+        await peer.send(authentication(11, b"r=" + nonce + b"more,s=c2FsdHNhbHQ=,i=%d" % MAX_ITERATIONS))
+        asked.release()
+        await peer.silence()
+
+    def check(port: int) -> PostgresCheck:
+        return PostgresCheck(host="127.0.0.1", port=port, user="app", password=Secret(PASSWORD))
+
+    async with serve(scram()) as good, serve(expensive) as bad:
+        others = [asyncio.create_task(prober(check(bad.port), 1.0)) for _ in range(6)]
+        for _ in others:
+            await asked.acquire()
+        seen = await prober(check(good.port), 0.5)
+        verdicts = [await other for other in others]
+    assert (seen.verdict, seen.message) == (Verdict.UP, "")
+    assert {each.category for each in verdicts} <= {TOTAL, Category.ENGINE_OVERLOAD}
+
+
 # TLS
 
 
