@@ -21,7 +21,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 @_typing.final
 class PostgresCheck(_message.Message):
     """A Postgres server: the handshake, and an optional query in a read-only transaction. Without a user the handshake alone is
-    made: any answer that a Postgres gives to it is UP.
+    made: any answer that a Postgres gives to it is UP, but that it is starting up, shutting down or full. Signing in by a
+    password, MD5 or SCRAM-SHA-256. Measurements: `query.rows` (0 or 1) and `query.ms`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -107,7 +108,8 @@ Global___PostgresCheck: _TypeAlias = PostgresCheck  # noqa: Y015
 @_typing.final
 class MysqlCheck(_message.Message):
     """A MySQL or MariaDB server: the handshake, and an optional query in a read-only transaction. Without a user the server's
-    greeting alone is read.
+    greeting alone is read, and answered so that the server does not count it as an interrupted connection. Signing in by
+    mysql_native_password or caching_sha2_password. Measurements: `query.rows` (0 or 1) and `query.ms`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -144,7 +146,8 @@ class MysqlCheck(_message.Message):
     """Who signs in, at most 80 bytes."""
     password: _builtins.str
     """Write-only: empty in answers; left empty in a change it keeps its stored value while the target stays the same. At most
-    1,024 bytes. A password in the clear is only ever sent over TLS.
+    1,024 bytes. A password in the clear is only ever sent over TLS; a server of caching_sha2_password may have it encrypted
+    with a key of its own instead, which nothing vouches for: use TLS where the network is not trusted.
     """
     database: _builtins.str
     """The database, at most 64 bytes. Empty: none."""
@@ -192,7 +195,7 @@ Global___MysqlCheck: _TypeAlias = MysqlCheck  # noqa: Y015
 
 @_typing.final
 class RedisCheck(_message.Message):
-    """A Redis (or Valkey) server: PING, or a command that reads."""
+    """A Redis (or Valkey) server: PING, or a command that reads. Measurement: `query.ms`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
