@@ -24,7 +24,7 @@ PASSWORD = "s3cret pass/wörd"
 """Of every user of these servers."""
 
 _LIMIT_S = 60.0
-_STOP = ((signal.SIGINT, 5.0), (signal.SIGTERM, 10.0))
+_STOP = ((signal.SIGTERM, 5.0), (signal.SIGINT, 5.0))
 
 
 class Running:
