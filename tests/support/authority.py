@@ -82,6 +82,29 @@ class Authority:
         send_chain: bool = True,
     ) -> ssl.SSLContext:
         """Return a server context with a certificate for ``names``, valid from and until so many days from now."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(
+            self.server_file(
+                *names,
+                days=days,
+                common_name=common_name,
+                self_signed=self_signed,
+                by_intermediate=by_intermediate,
+                send_chain=send_chain,
+            )
+        )
+        return context
+
+    def server_file(
+        self,
+        *names: str,
+        days: tuple[int, int] = (-1, 30),
+        common_name: str = "",
+        self_signed: bool = False,
+        by_intermediate: bool = False,
+        send_chain: bool = True,
+    ) -> Path:
+        """Return a file with a private key, its certificate and the chain; see ``server``."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = _name(common_name) if common_name else x509.Name([])
         issuer = self._intermediate if by_intermediate else self._root
@@ -101,9 +124,7 @@ class Authority:
         path = self._folder / f"server-{self._count}.pem"
         chain = _pem(self._intermediate.certificate) if by_intermediate and send_chain else b""
         path.write_bytes(_private_pem(key) + _pem(certificate) + chain)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(path)
-        return context
+        return path
 
 
 def _general(name: str) -> x509.GeneralName:

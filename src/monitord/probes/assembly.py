@@ -7,7 +7,17 @@ from typing import Any
 import msgspec
 
 from monitord.domain.instant import Instant
-from monitord.domain.kinds import DnsCheck, GrpcCheck, HttpCheck, IcmpCheck, TcpCheck, WebsocketCheck
+from monitord.domain.kinds import (
+    DnsCheck,
+    GrpcCheck,
+    HttpCheck,
+    IcmpCheck,
+    MysqlCheck,
+    PostgresCheck,
+    RedisCheck,
+    TcpCheck,
+    WebsocketCheck,
+)
 from monitord.probes.connect import PING_RIGHTS, may_ping
 from monitord.probes.dial import Dialler
 from monitord.probes.dns import DnsProber
@@ -17,6 +27,9 @@ from monitord.probes.dns_system import SystemServers
 from monitord.probes.grpc import GrpcProber
 from monitord.probes.http import HttpProber
 from monitord.probes.icmp import IcmpProber
+from monitord.probes.mysql import MysqlProber
+from monitord.probes.postgres import PostgresProber
+from monitord.probes.redis import RedisProber
 from monitord.probes.service import ServiceChecks
 from monitord.probes.table import Prober, Probes
 from monitord.probes.tcp import TcpProber
@@ -56,6 +69,9 @@ def assemble(dialler: Dialler, options: Options, *, now: Callable[[], Instant]) 
         DnsCheck: DnsProber(dns, SystemServers()),
         GrpcCheck: GrpcProber(services, operator_url=options.operator_url),
         WebsocketCheck: WebsocketProber(services, operator_url=options.operator_url),
+        PostgresCheck: PostgresProber(services),
+        MysqlCheck: MysqlProber(services),
+        RedisCheck: RedisProber(services),
     }
     unsupported: dict[type[Any], str] = {}
     if may_ping():

@@ -21,7 +21,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 @_typing.final
 class PostgresCheck(_message.Message):
     """A Postgres server: the handshake, and an optional query in a read-only transaction. Without a user the handshake alone is
-    made: any answer that a Postgres gives to it is UP.
+    made: any answer that a Postgres gives to it is UP, but that it is starting up, shutting down or full. Signing in by a
+    password, MD5 or SCRAM-SHA-256. Measurements: `query.rows` (0 or 1) and `query.ms`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -63,7 +64,9 @@ class PostgresCheck(_message.Message):
     database: _builtins.str
     """The database, at most 63 bytes. Default: the user's name."""
     query: _builtins.str
-    """One statement that reads, at most 4 KiB; needs a user. Its transaction is read-only and always rolled back."""
+    """One statement that reads, at most 4 KiB; needs a user. It begins with SELECT, WITH, SHOW, TABLE, VALUES or EXPLAIN.
+    Its transaction is read-only and always rolled back; one row at most is fetched. Give the monitor a user with few rights.
+    """
     expect: _builtins.str
     """A regular expression (RE2 syntax, at most 1,024 characters) that must match the first column of the query's first row as
     text. Empty: no condition.
@@ -105,7 +108,8 @@ Global___PostgresCheck: _TypeAlias = PostgresCheck  # noqa: Y015
 @_typing.final
 class MysqlCheck(_message.Message):
     """A MySQL or MariaDB server: the handshake, and an optional query in a read-only transaction. Without a user the server's
-    greeting alone is read.
+    greeting alone is read, and answered so that the server does not count it as an interrupted connection. Signing in by
+    mysql_native_password or caching_sha2_password. Measurements: `query.rows` (0 or 1) and `query.ms`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -142,12 +146,15 @@ class MysqlCheck(_message.Message):
     """Who signs in, at most 80 bytes."""
     password: _builtins.str
     """Write-only: empty in answers; left empty in a change it keeps its stored value while the target stays the same. At most
-    1,024 bytes. A password in the clear is only ever sent over TLS.
+    1,024 bytes. A password in the clear is only ever sent over TLS; a server of caching_sha2_password may have it encrypted
+    with a key of its own instead, which nothing vouches for: use TLS where the network is not trusted.
     """
     database: _builtins.str
     """The database, at most 64 bytes. Empty: none."""
     query: _builtins.str
-    """One statement that reads, at most 4 KiB; needs a user. Its transaction is read-only and always rolled back."""
+    """One statement that reads, at most 4 KiB; needs a user. It begins with SELECT, WITH, SHOW, TABLE, VALUES, EXPLAIN or DESCRIBE.
+    Its transaction is read-only and always rolled back; one row at most is fetched. Give the monitor a user with few rights.
+    """
     expect: _builtins.str
     """A regular expression (RE2 syntax, at most 1,024 characters) that must match the first column of the query's first row as
     text. Empty: no condition.
@@ -188,7 +195,7 @@ Global___MysqlCheck: _TypeAlias = MysqlCheck  # noqa: Y015
 
 @_typing.final
 class RedisCheck(_message.Message):
-    """A Redis (or Valkey) server: PING, or a command that reads."""
+    """A Redis (or Valkey) server: PING, or a command that reads. Measurement: `query.ms`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -230,7 +237,8 @@ class RedisCheck(_message.Message):
     """The number of the database: 0 to 65535."""
     command: _builtins.str
     """A command that reads, with its arguments separated by spaces, such as `GET jobs:pending` or `LLEN queue`; at most 1 KiB.
-    Default PING. Commands that write, block or administer are refused.
+    Default PING. Commands that write, block or administer are refused. An answer of several values has each on a line; the
+    first 64 KiB of it are looked at; nil is the empty text.
     """
     expect: _builtins.str
     """A regular expression (RE2 syntax, at most 1,024 characters) that must match the answer as text. Empty: any answer but an

@@ -18,17 +18,15 @@ from monitord.domain.connection import Security, TlsSettings
 from monitord.domain.kinds.grpc import GrpcCheck
 from monitord.domain.secrets import Header, Secret
 from monitord.probes.dial import Dialler
-from monitord.probes.dns_client import DnsClient
-from monitord.probes.dns_resolver import ServerResolvers
 from monitord.probes.egress import EgressPolicy
 from monitord.probes.grpc import GrpcProber
 from monitord.probes.resolver import SystemResolver
-from monitord.probes.service import ServiceChecks
 from monitord.probes.tls import Tls
 from tests.support import http2_server as h2s
 from tests.support.authority import Authority
 from tests.support.cost import bounded
 from tests.support.http2_server import Answer, Http2Site, endless, frame, literal, raw
+from tests.support.probing import service_checks
 from tests.support.targets import Peer, Script, answering, black_hole, serve, unused_port
 
 Status = health_pb2.HealthCheckResponse.ServingStatus
@@ -39,7 +37,7 @@ SERVING = b"\0\0\0\0\x02\x08\x01"
 def prober(tls: Tls) -> GrpcProber:
     dialler = Dialler(EgressPolicy("private"), SystemResolver(2))
     return GrpcProber(
-        ServiceChecks(dialler, tls, ServerResolvers(DnsClient(dialler, tls)), now=lambda: time.time_ns() // 1000),
+        service_checks(dialler, tls),
         operator_url="https://op.example",
     )
 

@@ -1,19 +1,15 @@
 """The TCP check, against servers that speak, that stay silent, and that begin TLS when asked."""
 
-import time
-
 import pytest
 
 from monitord.domain.check import Category, Observation, Verdict
 from monitord.domain.kinds.tcp import TcpCheck
 from monitord.probes.dial import Dialler
-from monitord.probes.dns_client import DnsClient
-from monitord.probes.dns_resolver import ServerResolvers
 from monitord.probes.egress import EgressPolicy
 from monitord.probes.resolver import SystemResolver
-from monitord.probes.service import ServiceChecks
 from monitord.probes.tcp import TcpProber
 from monitord.probes.tls import Tls
+from tests.support.probing import service_checks
 from tests.support.targets import Peer, Script, serve
 
 DAY_US = 86_400_000_000
@@ -22,9 +18,7 @@ DAY_US = 86_400_000_000
 @pytest.fixture
 def prober(tls: Tls) -> TcpProber:
     dialler = Dialler(EgressPolicy("private"), SystemResolver(2))
-    return TcpProber(
-        ServiceChecks(dialler, tls, ServerResolvers(DnsClient(dialler, tls)), now=lambda: time.time_ns() // 1000)
-    )
+    return TcpProber(service_checks(dialler, tls))
 
 
 def saying(*parts: bytes, then: str = "close") -> Script:

@@ -17,16 +17,14 @@ from monitord.domain.connection import TlsSettings
 from monitord.domain.kinds.websocket import WebsocketCheck
 from monitord.domain.secrets import Header, Secret
 from monitord.probes.dial import Dialler
-from monitord.probes.dns_client import DnsClient
-from monitord.probes.dns_resolver import ServerResolvers
 from monitord.probes.egress import EgressPolicy
 from monitord.probes.resolver import SystemResolver
-from monitord.probes.service import ServiceChecks
 from monitord.probes.tls import Tls
 from monitord.probes.websocket import WebsocketProber
 from tests.support.authority import Authority
 from tests.support.cost import bounded
 from tests.support.mutations import mutated
+from tests.support.probing import service_checks
 from tests.support.targets import Peer, Script, answering, black_hole, serve, unused_port
 
 Handler = Callable[[web.BaseRequest, web.WebSocketResponse], Awaitable[None]]
@@ -35,7 +33,7 @@ Handler = Callable[[web.BaseRequest, web.WebSocketResponse], Awaitable[None]]
 @pytest.fixture
 def prober(tls: Tls) -> WebsocketProber:
     dialler = Dialler(EgressPolicy("private"), SystemResolver(2))
-    services = ServiceChecks(dialler, tls, ServerResolvers(DnsClient(dialler, tls)), now=lambda: time.time_ns() // 1000)
+    services = service_checks(dialler, tls)
     return WebsocketProber(services, operator_url="https://op.example")
 
 

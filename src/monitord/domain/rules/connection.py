@@ -108,6 +108,8 @@ def of_secret(value: str, field: str, limit: int = MAX_SECRET_BYTES) -> Iterator
         yield Violation(field, f"must have at most {limit} bytes")
     if "\0" in value:
         yield Violation(field, "must contain no NUL")
+    if not _is_text(value):
+        yield Violation(field, _NO_TEXT)
 
 
 def of_length(value: str | bytes, field: str, limit: int) -> Iterator[Violation]:
@@ -117,6 +119,15 @@ def of_length(value: str | bytes, field: str, limit: int) -> Iterator[Violation]
         yield Violation(field, f"must have at most {limit} bytes, not {size}")
     if isinstance(value, str) and "\0" in value:
         yield Violation(field, "must contain no NUL")
+    if isinstance(value, str) and not _is_text(value):
+        yield Violation(field, _NO_TEXT)
+
+
+_NO_TEXT = "must be text that can be written as UTF-8: it holds half of a surrogate pair"
+
+
+def _is_text(value: str) -> bool:
+    return value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value)
 
 
 def _of_certificates(pem: str, field: str) -> Iterator[Violation]:

@@ -10,9 +10,10 @@ from monitord.domain.rules.sign_in import of_sign_in
 
 MAX_USER_BYTES = 80
 MAX_DATABASE_BYTES = 64
+READING = ("SELECT", "WITH", "SHOW", "TABLE", "VALUES", "EXPLAIN", "DESCRIBE")
 
 
 def violations(check: MysqlCheck, context: Context) -> Iterator[Violation]:
     """Yield what is wrong with a MySQL check."""
     yield from of_secure(check, context, (Security.PLAIN, Security.TLS))
-    yield from of_sign_in(check, user_bytes=MAX_USER_BYTES, database_bytes=MAX_DATABASE_BYTES)
+    yield from of_sign_in(check, user_bytes=MAX_USER_BYTES, database_bytes=MAX_DATABASE_BYTES, reading=READING)

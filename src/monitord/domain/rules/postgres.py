@@ -10,9 +10,11 @@ from monitord.domain.rules.sign_in import of_sign_in
 
 MAX_USER_BYTES = 63
 MAX_DATABASE_BYTES = 63
+"""Longer names are cut by the server (NAMEDATALEN)."""
+READING = ("SELECT", "WITH", "SHOW", "TABLE", "VALUES", "EXPLAIN")
 
 
 def violations(check: PostgresCheck, context: Context) -> Iterator[Violation]:
     """Yield what is wrong with a Postgres check."""
     yield from of_secure(check, context, (Security.PLAIN, Security.TLS))
-    yield from of_sign_in(check, user_bytes=MAX_USER_BYTES, database_bytes=MAX_DATABASE_BYTES)
+    yield from of_sign_in(check, user_bytes=MAX_USER_BYTES, database_bytes=MAX_DATABASE_BYTES, reading=READING)

@@ -15,17 +15,24 @@ MAX_USER_BYTES = 255
 READING = frozenset(
     """
     BITCOUNT BITPOS DBSIZE ECHO EXISTS EXPIRETIME GEODIST GEOHASH GEOPOS GET GETBIT GETRANGE HEXISTS HGET HLEN HMGET
-    HSTRLEN INFO LASTSAVE LINDEX LLEN LPOS MGET PEXPIRETIME PFCOUNT PING PTTL SCARD SISMEMBER SMISMEMBER STRLEN TIME TTL
+    HSTRLEN INFO LASTSAVE LINDEX LLEN LPOS MGET PEXPIRETIME PING PTTL ROLE SCARD SISMEMBER SMISMEMBER STRLEN TIME TTL
     TYPE XLEN ZCARD ZCOUNT ZLEXCOUNT ZMSCORE ZRANK ZREVRANK ZSCORE
     """.split()  # noqa: SIM905 - a table of words
 )
-"""Commands that read, answer at once and in bounds: whoever may edit a monitor must not be able to write by it."""
+"""Commands that read, answer at once and in bounds: whoever may edit a monitor must not be able to write by it.
+
+PFCOUNT is none of them: it stores the count that it computes.
+"""
+READING_PAIRS = frozenset({("CLUSTER", "INFO"), ("MEMORY", "USAGE"), ("XINFO", "GROUPS")})
+"""Such commands of two words; others that begin with the same word may do anything."""
 
 
 def violations(check: RedisCheck, context: Context) -> Iterator[Violation]:
     """Yield what is wrong with a Redis check."""
     yield from of_secure(check, context, (Security.PLAIN, Security.TLS))
     yield from of_length(check.user, "user", MAX_USER_BYTES)
+    if has_controls(check.user):
+        yield Violation("user", VISIBLE)
     yield from of_secret(check.password.value, "password")
     if check.user and not check.password and not context.secrets_may_be_kept:
         yield Violation("password", "must be given with a user: none is stored for this target")
@@ -35,9 +42,14 @@ def violations(check: RedisCheck, context: Context) -> Iterator[Violation]:
     words = check.command.split()
     if has_controls(check.command):
         yield Violation("command", VISIBLE)
-    elif not words or words[0].upper() not in READING:
+    elif not _reads(words):
         yield Violation(
             "command",
-            f"must be one that only reads, such as PING, GET or LLEN, not {quoted(words[0] if words else '')}",
+            f"must be one that only reads, such as PING, GET or LLEN, not {quoted(' '.join(words[:2]))}",
         )
     yield from of_pattern(check.expect, "expect")
+
+
+def _reads(words: list[str]) -> bool:
+    upper = tuple(word.upper() for word in words[:2])
+    return bool(upper) and (upper[0] in READING or upper in READING_PAIRS)
