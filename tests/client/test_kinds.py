@@ -130,13 +130,13 @@ async def test_measurements_stand_where_nothing_else_is_to_be_said(server: FakeM
     stored = server.put(monitor_of("router", IcmpCheck(host="192.0.2.1"), interval=30))
     row = CheckLog(monitor_id=stored.id, sequence=1, verdict=pb.VERDICT_UP)
     row.start_time.GetCurrentTime()
-    row.measurements.update({"icmp.loss_ratio": 0.0, "icmp.jitter_ms": 0.25})
+    row.measurements.update({"icmp.loss_ratio": 0.0, "icmp.jitter_ms": 0.25, "icmp.sent": 3.0})
     stored.last_check.CopyFrom(row)
     server.rows = [row]
     shown = (await ctl("show", "router")).stdout
-    assert "icmp.loss_ratio 0 %" in shown
-    assert "icmp.jitter_ms 0.2 ms" in shown
-    assert "icmp.jitter 0.2 ms, icmp.loss 0 %" in (await ctl("logs", "router")).stdout
+    assert "Measured" in shown
+    assert "icmp.jitter_ms 0.25 ms, icmp.loss_ratio 0 %, icmp.sent 3" in shown
+    assert "jitter 0.25 ms, loss 0 %\n" in (await ctl("logs", "router")).stdout.replace("  ", "").replace(" \n", "\n")
 
 
 @pytest.mark.parametrize(("args", "words"), [

@@ -83,6 +83,8 @@ _IN_TARGET = {
 _OF_SERVICE = {"host", "port"}
 _SIGN_IN = _OF_SERVICE | {"user", "database"}
 _MOST_CHARS = 200
+_BARE = re.compile(r"^[a-z]+\.(?!ms$)|[._]ms$|_ratio$")
+"""What a measurement's name has around the word that people would use: the kind before it, the unit after it."""
 
 
 def field_lines(monitor: Monitor) -> Iterator[tuple[str, str]]:
@@ -134,18 +136,21 @@ def measured(row: logs.CheckLog) -> list[tuple[str, str]]:
 
 
 def measured_words(row: logs.CheckLog) -> str:
-    """Return what a check measured on one line."""
-    return ", ".join(f"{_words(name)} {value}" for name, value in measured(row))
+    """Return what a check measured that is worth a place on a line among others: ``loss 0 %, jitter 0.1 ms``."""
+    told = [(name, value) for name, value in sorted(row.measurements.items()) if _is_news(name, value)]
+    return ", ".join(f"{_BARE.sub('', name)} {_figure(name, value)}" for name, value in told)
 
 
-def _words(name: str) -> str:
-    """Return a measurement's name without its unit, which stands in its value."""
-    return re.sub(r"[._]ms$|_ratio$", "", name)
+def _is_news(name: str, value: float) -> bool:
+    """Tell figures that explain something from those that repeat the response time, or say that there is nothing."""
+    if name.startswith("icmp."):
+        return name in ("icmp.loss_ratio", "icmp.jitter_ms")
+    return value != 0
 
 
 def _figure(name: str, value: float) -> str:
     if name.endswith(("_ms", ".ms")):
-        return milliseconds(value)
+        return milliseconds(value) if value >= 1 else f"{value:.2g} ms"
     if name.endswith("_ratio"):
         return f"{value * 100:.3g} %"
     return f"{value:,.0f}" if value.is_integer() else f"{value:g}"

@@ -102,8 +102,8 @@ def monitor_card(monitor: Monitor, now: datetime) -> RenderableType:
         line("", Text("Whoever knows it can tell that the job ran: curl -fsS URL, URL/start, URL/fail", style="dim"))
     if monitor.HasField("last_check"):
         line("Last check", row_text(monitor.last_check, now, figures=False))
-        for name, value in measured(monitor.last_check):
-            line("", Text.assemble((f"{visible(name)} ", "dim"), value))
+        if monitor.last_check.measurements:
+            line("Measured", ", ".join(f"{name} {value}" for name, value in measured(monitor.last_check)))
     line("Every", span_text(monitor.interval.ToNanoseconds()))
     line("Timeout", span_text(monitor.timeout.ToNanoseconds()))
     line("Thresholds", f"{monitor.failure_threshold} bad make it DOWN, {monitor.success_threshold} good end it")
