@@ -92,7 +92,9 @@ async def test_the_url_of_a_heartbeat_is_told_where_it_is_made_and_shown(ctl: Ct
     assert "s3cret" not in (await ctl("list")).stdout
 
 
-async def test_what_is_exported_can_be_applied_and_holds_no_secret(ctl: Ctl, all_kinds: dict[str, Any]) -> None:
+async def test_what_is_exported_can_be_applied_and_holds_no_secret(
+    server: FakeMonitord, ctl: Ctl, all_kinds: dict[str, Any]
+) -> None:
     exported = (await ctl("export")).stdout
     assert "s3cret" not in exported, "the URL of a heartbeat is a secret"
     assert "hunter2" not in exported
@@ -101,6 +103,8 @@ async def test_what_is_exported_can_be_applied_and_holds_no_secret(ctl: Ctl, all
     assert sorted(again.stdout.splitlines()) == sorted(f"= the {kind}" for kind in KINDS)
     listed = (await ctl("list", "-o", "yaml")).stdout
     assert (await ctl("apply", "-f", "-", "--dry-run", stdin=listed)).stdout.count("= ") == len(KINDS)
+    sent = server.called("ApplyMonitors")
+    assert not any(monitor.heartbeat.ping_url for request in sent for monitor in request.monitors)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "heartbeat"])
