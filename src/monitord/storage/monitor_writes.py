@@ -51,7 +51,9 @@ WHERE org_id = $1 AND id = $2
 """
 UPDATE_SECRETS = "UPDATE monitors SET secrets = $3 WHERE org_id = $1 AND id = $2"
 UPDATE_STATE = """
-UPDATE monitor_states SET status = $3, since = $4, down_streak = 0, degraded_streak = 0, alive_streak = 0, up_streak = 0
+UPDATE monitor_states SET
+    status = $3, since = $4, judged = $5, down_streak = 0, degraded_streak = 0, alive_streak = 0, up_streak = 0,
+    failed_streak = 0, blind_streak = 0
 WHERE org_id = $1 AND monitor_id = $2
 """
 # The clock may have stepped back: spans neither overlap nor end before they begin.
@@ -92,7 +94,8 @@ async def insert(tx: Transaction, sealer: Sealer, org_id: int, spec: MonitorSpec
     if secrets is not None:
         await tx.execute(UPDATE_SECRETS, org_id, monitor_id, secrets)
     if not spec.active:
-        await _record(tx, org_id, monitor_id, Transition(Status.PENDING, Status.PAUSED, now))
+        paused = Transition(Status.PENDING, Status.PAUSED, now, Status.PENDING, Status.PENDING)
+        await _record(tx, org_id, monitor_id, paused)
     return monitor_id
 
 
@@ -152,10 +155,10 @@ async def replace(
         await _change_span(tx, current, spec, at)
     after = status_after(health.status, spec.active)
     if after is health.status:
-        await tx.execute(UPDATE_STATE, org_id, monitor_id, after, to_datetime(health.since))
+        await tx.execute(UPDATE_STATE, org_id, monitor_id, after, to_datetime(health.since), health.judged)
         return
-    transition = Transition(health.status, after, max(now, health.since))
-    await tx.execute(UPDATE_STATE, org_id, monitor_id, after, to_datetime(transition.at))
+    transition = Transition(health.status, after, max(now, health.since), health.judged, Status.PENDING)
+    await tx.execute(UPDATE_STATE, org_id, monitor_id, after, to_datetime(transition.at), Status.PENDING)
     await _record(tx, org_id, monitor_id, transition)
 
 

@@ -40,7 +40,7 @@ class _MonitorStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Monitor
     MONITOR_STATUS_UNSPECIFIED: _MonitorStatus.ValueType  # 0
     """Not set; never sent by the server."""
     MONITOR_STATUS_UNKNOWN: _MonitorStatus.ValueType  # 1
-    """Nothing could be seen of the target, for reasons that are not its own."""
+    """Nothing could be seen of the target, three times in a row or more, for reasons that are not its own."""
     MONITOR_STATUS_PENDING: _MonitorStatus.ValueType  # 2
     """New, changed or resumed: not enough results yet."""
     MONITOR_STATUS_UP: _MonitorStatus.ValueType  # 3
@@ -55,6 +55,8 @@ class _MonitorStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Monitor
     """Switched off by a user."""
     MONITOR_STATUS_FAULTED: _MonitorStatus.ValueType  # 8
     """monitord's own fault: the monitor's task failed five times in a row and is parked until the monitor is changed."""
+    MONITOR_STATUS_UNREACHABLE: _MonitorStatus.ValueType  # 9
+    """It fails, and so does something that it depends on, by `failure_threshold` results in a row: nobody is told of this one."""
 
 class MonitorStatus(_MonitorStatus, metaclass=_MonitorStatusEnumTypeWrapper):
     """What monitord believes of a monitor."""
@@ -62,7 +64,7 @@ class MonitorStatus(_MonitorStatus, metaclass=_MonitorStatusEnumTypeWrapper):
 MONITOR_STATUS_UNSPECIFIED: MonitorStatus.ValueType  # 0
 """Not set; never sent by the server."""
 MONITOR_STATUS_UNKNOWN: MonitorStatus.ValueType  # 1
-"""Nothing could be seen of the target, for reasons that are not its own."""
+"""Nothing could be seen of the target, three times in a row or more, for reasons that are not its own."""
 MONITOR_STATUS_PENDING: MonitorStatus.ValueType  # 2
 """New, changed or resumed: not enough results yet."""
 MONITOR_STATUS_UP: MonitorStatus.ValueType  # 3
@@ -77,6 +79,8 @@ MONITOR_STATUS_PAUSED: MonitorStatus.ValueType  # 7
 """Switched off by a user."""
 MONITOR_STATUS_FAULTED: MonitorStatus.ValueType  # 8
 """monitord's own fault: the monitor's task failed five times in a row and is parked until the monitor is changed."""
+MONITOR_STATUS_UNREACHABLE: MonitorStatus.ValueType  # 9
+"""It fails, and so does something that it depends on, by `failure_threshold` results in a row: nobody is told of this one."""
 Global___MonitorStatus: _TypeAlias = MonitorStatus  # noqa: Y015
 
 class _MonitorType:
