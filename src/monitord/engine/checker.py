@@ -49,6 +49,13 @@ class Network(Protocol):
         """Return what was seen, INCONCLUSIVE if our own network did it; ``settled``: it would decide nothing."""
 
 
+class Maintenance(Protocol):
+    """Knows which monitors are under maintenance."""
+
+    def covers(self, monitor: Monitor, moment: Instant) -> bool:
+        """Return whether a window of this monitor is open at a moment."""
+
+
 class Flight:
     """A check under way."""
 
@@ -59,6 +66,7 @@ class Flight:
         "given_up",
         "host",
         "late_s",
+        "maintenance",
         "monitor",
         "scheduled_at",
         "settled",
@@ -86,6 +94,8 @@ class Flight:
         """Who makes it, and is cancelled when the probe does not end by itself."""
         self.given_up = False
         """Whether that happened."""
+        self.maintenance = False
+        """Whether it began within a maintenance window."""
         self.settled = False
         """Whether the monitor is DOWN already, so that one more failure decides nothing."""
         self.answers: Sequence[asyncio.Future[LogEntry]] = ()
@@ -103,6 +113,7 @@ class Flight:
             started_at=self.started_at,
             duration_ms=duration_s * 1000.0,
             observation=observation,
+            maintenance=self.maintenance,
         )
 
 
@@ -117,9 +128,11 @@ class Checker:
         clock: Clock,
         stalled_since: Callable[[float], float],
         network: Network | None = None,
+        maintenance: Maintenance | None = None,
     ) -> None:
         self.gate = gate
         self._network = network
+        self._maintenance = maintenance
         self._probe = probe
         self._clock = clock
         self._stalled_since = stalled_since
@@ -135,6 +148,8 @@ class Checker:
             # The latency clock starts inside the gate: a wait there is our lateness, not the target's.
             flight.started_at = clock.now()
             flight.began = began = clock.monotonic()
+            if self._maintenance is not None:
+                flight.maintenance = self._maintenance.covers(flight.monitor, flight.started_at)
             self._flights.add(flight)
             if not self._sweeping:
                 self._sweep_later(began)

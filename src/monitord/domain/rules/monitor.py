@@ -89,10 +89,11 @@ def _of_identity(spec: MonitorSpec) -> Iterator[Violation]:
         yield Violation("labels", f"must be at most {MAX_LABELS}, not {len(spec.labels)}")
         return
     for key, value in spec.labels.items():
-        yield from _of_label(key, value)
+        yield from of_label(key, value)
 
 
-def _of_label(key: str, value: str) -> Iterator[Violation]:
+def of_label(key: str, value: str) -> Iterator[Violation]:
+    """Yield what is wrong with a label."""
     if not _LABEL_KEY.fullmatch(key):
         yield Violation(
             "labels",

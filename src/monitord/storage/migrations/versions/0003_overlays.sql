@@ -7,3 +7,18 @@ UPDATE monitor_states SET judged = CASE WHEN status IN (3, 4, 5) THEN status ELS
 
 -- Whether the check began within a maintenance window: null and false are the same.
 ALTER TABLE monitor_logs ADD COLUMN maintenance boolean;
+
+-- Times in which nobody is told of what checks find. `schedule` is domain.maintenance.Once or Recurring.
+CREATE TABLE maintenance_windows (
+    org_id       bigint NOT NULL REFERENCES organisations,
+    id           bigint GENERATED ALWAYS AS IDENTITY,
+    name         text NOT NULL,
+    schedule     jsonb NOT NULL,
+    monitor_ids  bigint[] NOT NULL DEFAULT '{}',
+    labels       jsonb NOT NULL DEFAULT '{}',
+    is_active    boolean NOT NULL,
+    version      bigint NOT NULL DEFAULT 1,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    updated_at   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (org_id, id)
+);
