@@ -30,6 +30,7 @@ WRITABLE = (
     "success_threshold",
     "recheck_interval",
     "active",
+    "parent_ids",
     *_KINDS,
 )
 """Fields of a monitor that a user decides: an explicit list, so that no new field becomes writable by itself (T11)."""

@@ -63,6 +63,7 @@ MONITOR_COLUMNS = [
     "success_threshold",
     "recheck_interval_s",
     "is_active",
+    "parent_ids",
     "version",
     "created_at",
     "updated_at",
@@ -133,7 +134,7 @@ def monitor(columns: Sequence[Any], sealer: Sealer) -> Monitor:
     """Return the monitor that ``MONITOR`` selected, with its secrets unsealed."""
     (
         org_id, monitor_id, name, labels, config, secrets, interval_s, timeout_ms, failure_threshold,
-        success_threshold, recheck_interval_s, active, version, created_at, updated_at,
+        success_threshold, recheck_interval_s, active, parent_ids, version, created_at, updated_at,
     ) = columns  # fmt: skip
     spec = MonitorSpec(
         name=name,
@@ -145,6 +146,7 @@ def monitor(columns: Sequence[Any], sealer: Sealer) -> Monitor:
         success_threshold=success_threshold,
         recheck_interval_s=recheck_interval_s,
         active=active,
+        parent_ids=tuple(parent_ids),
     )
     return Monitor(
         id=monitor_id,

@@ -22,3 +22,7 @@ CREATE TABLE maintenance_windows (
     updated_at   timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (org_id, id)
 );
+
+-- What a monitor depends on: others of its organisation, kept free of circles by whoever writes it.
+ALTER TABLE monitors ADD COLUMN parent_ids bigint[] NOT NULL DEFAULT '{}';
+CREATE INDEX monitors_parents ON monitors USING gin (parent_ids) WHERE parent_ids <> '{}';
