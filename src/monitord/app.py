@@ -15,6 +15,7 @@ from monitord.domain.kinds import HttpCheck
 from monitord.domain.monitor import Assignment
 from monitord.domain.rules.monitor import Limits
 from monitord.domain.target import parse_server
+from monitord.engine.calendar import Calendar
 from monitord.engine.checker import Checker
 from monitord.engine.clock import ClockWatch, SystemClock
 from monitord.engine.gate import Gate
@@ -45,6 +46,7 @@ from monitord.rpc.auth import AuthHandler
 from monitord.rpc.check_logs import CheckLogService
 from monitord.rpc.engine import Engine
 from monitord.rpc.first_start import read_set
+from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.monitors import MonitorService
 from monitord.rpc.server import RpcServer, Services, Tls
 from monitord.rpc.specs import SpecReader
@@ -59,6 +61,7 @@ from monitord.storage.janitor import Janitor
 from monitord.storage.ledger import Ledger
 from monitord.storage.ledger_commit import Commit
 from monitord.storage.logs import LogStore
+from monitord.storage.maintenance import MaintenanceStore
 from monitord.storage.monitors import MonitorStore
 from monitord.storage.requests import RequestLedger
 from monitord.streaming.feed import LogFeed
@@ -136,7 +139,7 @@ class App:
         self._build_engine(Assignments(database, vault))
         self.feed = LogFeed(self._logs)
         self._auditor = Auditor(database)
-        self._hints = Hints(database.dsn, self._reconciler.poke)
+        self._hints = Hints(database.dsn, self._look)
         self.readiness = Readiness({"database": self._database_well, "engine": self._engine_well})
         self._exposition = Exposition(self.instruments, per_monitor=settings.metrics_per_monitor)
         self._listener = HttpListener(settings.metrics_host, settings.metrics_port, self._exposition, self.readiness)
@@ -173,6 +176,8 @@ class App:
             _log.warning("kind_unsupported", kind=kind, reason=reason)
         anchors = [parse_server(anchor, 0) for anchor in settings.anchors]
         self._network = NetworkWatch(AnchorDialler(dialler, anchors), clock) if anchors else None
+        self._windows = MaintenanceStore(self._database)
+        self._calendar = Calendar(self._windows)
         self._gate = Gate(settings.max_checks_in_flight, settings.max_checks_per_host)
         self._ledger = _FollowedLedger(self._database, clock=clock.now, spool_rows=settings.spool_rows)
         self._supervisor = Supervisor(
@@ -182,6 +187,7 @@ class App:
                 clock=clock,
                 stalled_since=self._watch.stalled_since,
                 network=self._network,
+                maintenance=self._calendar,
             ),
             recorder=self._ledger,
             meter=self.instruments,
@@ -211,6 +217,9 @@ class App:
                     now=self._clock.now,
                 ),
                 auth=AuthHandler(self._sessions, self.accounts, requests),
+                maintenance=MaintenanceService(
+                    self._windows, requests, changed=self._calendar.poke, now=self._clock.now
+                ),
             ),
             host=settings.host,
             port=settings.port,
@@ -252,6 +261,7 @@ class App:
             ("the writer of the check log", self._ledger.run),
             ("the supervisor of the checks", self._supervisor.run),
             ("the reconciler", self._reconciler.run),
+            ("the calendar of maintenance", self._calendar.run),
             ("the watch over the clocks", self._watch.run),
             ("the audit of slots", self._auditor.run),
             ("the janitor", self._janitor.run),
@@ -296,6 +306,11 @@ class App:
         self.feed.publish(commit)
         if self._console is not None:
             self._console.committed(commit)
+
+    def _look(self) -> None:
+        """Another process changed something: it does not say what."""
+        self._reconciler.poke()
+        self._calendar.poke()
 
     async def _realign(self) -> None:
         await self._supervisor.realign()

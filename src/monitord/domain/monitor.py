@@ -20,6 +20,8 @@ class MonitorSpec(msgspec.Struct, frozen=True, kw_only=True):
     success_threshold: int = 1
     recheck_interval_s: int = 10
     active: bool = True
+    parent_ids: tuple[int, ...] = ()
+    """What it depends on: while one of these is down too, its own failures are nobody's alert."""
 
 
 class Monitor(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ CHUNK_MONITORS = 250
 _Line: TypeAlias = Callable[[Watched], str]
 """Makes a monitor's lines of one family; none where there is nothing to tell."""
 
+_FAILED = frozenset({Verdict.DOWN, Verdict.UNREACHABLE})
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
@@ -56,7 +57,7 @@ def _escape(text: str) -> str:
 def _success(each: Watched) -> str:
     if not each.is_conclusive:
         return ""
-    return f'probe_success{{monitor_id="{each.monitor.id}"}} {0 if each.verdict is Verdict.DOWN else 1}\n'
+    return f'probe_success{{monitor_id="{each.monitor.id}"}} {0 if each.verdict in _FAILED else 1}\n'
 
 
 def _duration(each: Watched) -> str:

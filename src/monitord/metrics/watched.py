@@ -14,6 +14,9 @@ CHECK_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 
 _NO_PHASES = Phases()
 
 
+_CONCLUSIVE = frozenset({Verdict.UP, Verdict.DEGRADED, Verdict.DOWN, Verdict.UNREACHABLE})
+
+
 class KindTotals:
     """What all checks of one kind have in common."""
 
@@ -49,4 +52,4 @@ class Watched(msgspec.Struct, gc=False):
     @property
     def is_conclusive(self) -> bool:
         """Whether the newest result says something of the target (I9)."""
-        return self.verdict is Verdict.UP or self.verdict is Verdict.DOWN or self.verdict is Verdict.DEGRADED
+        return self.verdict in _CONCLUSIVE
