@@ -29,6 +29,7 @@ from monitord.rpc.check_logs import CheckLogService
 from monitord.rpc.convert_check import TYPES
 from monitord.rpc.convert_monitor import mask_path
 from monitord.rpc.errors import DeadlineExceededError
+from monitord.rpc.heartbeats import HeartbeatService
 from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.monitors import MonitorService
 from monitord.rpc.permissions import RULES
@@ -41,6 +42,7 @@ from monitord.v1 import (
     connection_pb2,
     dns_check_pb2,
     error_reason_pb2,
+    heartbeat_service_pb2,
     http_check_pb2,
     maintenance_pb2,
     maintenance_service_pb2,
@@ -53,7 +55,13 @@ ROOT = Path(__file__).parents[2]
 
 OURS: list[ServiceDescriptor] = [
     service
-    for file in (monitor_service_pb2, check_log_service_pb2, maintenance_service_pb2, auth_service_pb2)
+    for file in (
+        monitor_service_pb2,
+        check_log_service_pb2,
+        maintenance_service_pb2,
+        heartbeat_service_pb2,
+        auth_service_pb2,
+    )
     for service in file.DESCRIPTOR.services_by_name.values()
 ]
 OTHERS: list[Any] = [
@@ -65,6 +73,7 @@ HANDLERS: dict[str, type] = {
     "CheckLogService": CheckLogService,
     "AuthService": AuthHandler,
     "MaintenanceService": MaintenanceService,
+    "HeartbeatService": HeartbeatService,
 }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc import StatusCode
@@ -15,6 +16,7 @@ from monitord.v1 import (
     auth_pb2,
     auth_service_pb2,
     check_log_service_pb2,
+    heartbeat_check_pb2,
     maintenance_pb2,
     maintenance_service_pb2,
     monitor_service_pb2,
@@ -133,12 +135,16 @@ async def things_of_ann(api: Api) -> dict[str, object]:
     window.recurring.cron.expression, window.recurring.duration.seconds = "0 3 * * *", 3600
     made = maintenance_service_pb2.CreateMaintenanceWindowRequest(window=window)
     stored = (await api.maintenance.CreateMaintenanceWindow(made, metadata=api.ann.metadata)).window
-    return {"monitor": monitor.id, "key": key.id, "window": stored.id}
+    wish = heartbeat_check_pb2.HeartbeatCheck(period=Duration(seconds=60))
+    job = await api.create(name="ann's job", http=None, heartbeat=wish)
+    return {"monitor": monitor.id, "key": key.id, "window": stored.id, "job": job.id}
 
 
 def thing_for(method: MethodDescriptor, path: Path) -> str:
     if "ApiKey" in method.name:
         return "key"
+    if "Ping" in method.name:
+        return "job"
     return "window" if "MaintenanceWindow" in method.name and path[-1] == "id" else "monitor"
 
 
@@ -151,6 +157,8 @@ def test_the_walk_finds_what_it_should() -> None:
         ("TailCheckLogs", "monitor_ids"),
         ("ListCheckLogs", "monitor_id"),
         ("RevokeApiKey", "id"),
+        ("Ping", "monitor_id"),
+        ("ListPings", "monitor_id"),
     }
     assert {(method.name, path) for method, path in EVERY} >= IGNORED
 

@@ -94,6 +94,8 @@ class Category(StrEnum):
     ICMP_LOSS = "icmp.loss"
     ICMP_UNREACHABLE = "icmp.unreachable"
     HEARTBEAT_MISSED = "heartbeat.missed"
+    HEARTBEAT_AWAITED = "heartbeat.awaited"
+    """No word has come yet, and none is overdue."""
     HEARTBEAT_FAILED = "heartbeat.failed"
     """The job itself told of a failure."""
     DEPENDENCY_DOWN = "dependency.down"

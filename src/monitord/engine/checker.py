@@ -8,7 +8,7 @@ import msgspec
 
 from monitord.domain.check import Category, CheckResult, Evidence, Observation, Step, Trigger, Verdict
 from monitord.domain.instant import Instant
-from monitord.domain.kinds import Check
+from monitord.domain.kinds import Check, HeartbeatCheck
 from monitord.domain.log import LogEntry
 from monitord.domain.monitor import Monitor
 from monitord.engine.clock import Clock
@@ -22,6 +22,13 @@ class Probe(Protocol):
 
     async def __call__(self, check: Check, timeout_s: float, *, trace: bool = False) -> Observation:
         """Return what was seen within ``timeout_s``; nothing that a target does is an exception."""
+
+
+class HeartbeatJudge(Protocol):
+    """Knows what jobs have told."""
+
+    def judge(self, monitor: Monitor) -> Observation:
+        """Return what the words of a heartbeat's job say of it now."""
 
 
 SLACK_S = 0.25
@@ -145,10 +152,12 @@ class Checker:
         stalled_since: Callable[[float], float],
         network: Network | None = None,
         maintenance: Maintenance | None = None,
+        heartbeats: HeartbeatJudge | None = None,
     ) -> None:
         self.gate = gate
         self._network = network
         self._maintenance = maintenance
+        self._heartbeats = heartbeats
         self.parents: Parents | None = None
         """Whom to ask; the supervisor, once there is one."""
         self._probe = probe
@@ -171,7 +180,10 @@ class Checker:
             self._flights.add(flight)
             if not self._sweeping:
                 self._sweep_later(began)
-            observation = await self._probe(spec.check, spec.timeout_ms * 0.001)
+            if isinstance(spec.check, HeartbeatCheck) and self._heartbeats is not None:
+                observation = self._heartbeats.judge(flight.monitor)  # nothing is dialled
+            else:
+                observation = await self._probe(spec.check, spec.timeout_ms * 0.001)
             duration_s = clock.monotonic() - began
         except asyncio.CancelledError:
             if not flight.given_up or flight.task is None or flight.task.cancelling() > 1:

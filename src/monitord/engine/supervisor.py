@@ -19,6 +19,7 @@ from monitord.engine.actor import Actor
 from monitord.engine.checker import Checker, Parent
 from monitord.engine.clock import Clock
 from monitord.engine.tools import Meter, Recorder, Tools
+from monitord.engine.witness import FRESH_S
 
 log = structlog.get_logger(__name__)
 
@@ -191,6 +192,13 @@ class Supervisor:
         except TimeoutError:
             return None
         return None if verdict is None else Parent(name=spec.name, verdict=verdict)
+
+    def recheck(self, monitor_id: int) -> None:
+        """Check a monitor at once, off its schedule, if it is checked here: something is known to have changed."""
+        actor = self._actors.get(monitor_id)
+        if actor is not None:
+            begins_from_now_on = self._clock.monotonic() + FRESH_S
+            actor.tell_verify(begins_from_now_on, self._loop.create_future())
 
     def settled(self, monitor_id: int, health: Health) -> None:
         """Take the news that a monitor's committed health changed: its re-checks begin or end."""

@@ -10,6 +10,7 @@ from monitord.domain.instant import Instant
 from monitord.domain.kinds import (
     DnsCheck,
     GrpcCheck,
+    HeartbeatCheck,
     HttpCheck,
     IcmpCheck,
     MysqlCheck,
@@ -25,6 +26,7 @@ from monitord.probes.dns_client import DnsClient
 from monitord.probes.dns_resolver import ServerResolvers
 from monitord.probes.dns_system import SystemServers
 from monitord.probes.grpc import GrpcProber
+from monitord.probes.heartbeat import HeartbeatProber
 from monitord.probes.http import HttpProber
 from monitord.probes.icmp import IcmpProber
 from monitord.probes.mysql import MysqlProber
@@ -67,6 +69,7 @@ def assemble(dialler: Dialler, options: Options, *, now: Callable[[], Instant]) 
         ),
         TcpCheck: TcpProber(services),
         DnsCheck: DnsProber(dns, SystemServers()),
+        HeartbeatCheck: HeartbeatProber(),
         GrpcCheck: GrpcProber(services, operator_url=options.operator_url),
         WebsocketCheck: WebsocketProber(services, operator_url=options.operator_url),
         PostgresCheck: PostgresProber(services),

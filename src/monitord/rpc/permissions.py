@@ -28,6 +28,7 @@ _MANY_WRITES = Rule(Scope.WRITE, default_deadline_s=30.0)
 _MONITORS = "/monitord.v1.MonitorService/"
 _LOGS = "/monitord.v1.CheckLogService/"
 _MAINTENANCE = "/monitord.v1.MaintenanceService/"
+_HEARTBEATS = "/monitord.v1.HeartbeatService/"
 _AUTH = "/monitord.v1.AuthService/"
 
 RULES: dict[str, Rule] = {
@@ -50,6 +51,8 @@ RULES: dict[str, Rule] = {
     _MAINTENANCE + "ListMaintenanceWindows": _READ,
     _MAINTENANCE + "UpdateMaintenanceWindow": _WRITE,
     _MAINTENANCE + "DeleteMaintenanceWindow": _WRITE,
+    _HEARTBEATS + "Ping": _WRITE,
+    _HEARTBEATS + "ListPings": _READ,
     _AUTH + "Login": _PUBLIC,
     _AUTH + "Refresh": _PUBLIC,
     _AUTH + "Logout": _PUBLIC,
