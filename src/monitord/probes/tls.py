@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from monitord.domain.connection import NO_TLS_SETTINGS, TlsSettings
+from monitord.domain.target import parse_endpoint
 from monitord.probes.dial import Peer
 from monitord.probes.tls_openssl import OpensslEngine
 from monitord.probes.tls_rustls import RustlsEngine
@@ -30,10 +31,14 @@ class Session(Protocol):
     """The server ended the session properly (close_notify)."""
     judge: bool
     """It is OpenSSL's: what it says counts."""
+    server_name: str
+    """Who the server must be by its certificate: what is asked for (SNI) where it is a name."""
+    shows_certificate: bool
+    """A client certificate is shown to a server that asks for one."""
 
     @property
     def asked_for_certificate(self) -> bool:
-        """The server asked for a client certificate (and got none), as far as is known."""
+        """The server asked for a client certificate, as far as is known."""
 
     def receive(self, data: bytes) -> bytes:
         """Take bytes from the network; return what they decrypt to. ``established`` may have changed afterwards."""
@@ -87,7 +92,8 @@ class Tls:
             ValueError: the settings hold what OpenSSL can't use; the text says what.
         """
         if settings is not NO_TLS_SETTINGS and settings != NO_TLS_SETTINGS:
-            return self._openssl.session(settings.server_name or target.host, verify=verify, settings=settings)
+            host = parse_endpoint(settings.server_name, target.port).host if settings.server_name else target.host
+            return self._openssl.session(host, verify=verify, settings=settings)
         if self._rustls is None or judge or self._is_judged_first(target):
             return self._openssl.session(target.host, verify=verify)
         return self._rustls.session(target.host, target.port, verify=verify)
