@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from monitord.domain.instant import Instant
-from monitord.domain.kinds import DnsCheck, HttpCheck, IcmpCheck, TcpCheck
+from monitord.domain.kinds import DnsCheck, HttpCheck, IcmpCheck, TcpCheck, TlsCheck
 from monitord.probes.connect import PING_RIGHTS, may_ping
 from monitord.probes.dial import Dialler
 from monitord.probes.dns import DnsProber
@@ -20,6 +20,7 @@ from monitord.probes.service import ServiceChecks
 from monitord.probes.table import Prober, Probes
 from monitord.probes.tcp import TcpProber
 from monitord.probes.tls import Tls
+from monitord.probes.tls_check import TlsProber
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +52,7 @@ def assemble(dialler: Dialler, options: Options, *, now: Callable[[], Instant]) 
             operator_url=options.operator_url,
         ),
         TcpCheck: TcpProber(services),
+        TlsCheck: TlsProber(services, now=now),
         DnsCheck: DnsProber(dns, SystemServers()),
     }
     unsupported: dict[type[Any], str] = {}

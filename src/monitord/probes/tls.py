@@ -22,6 +22,9 @@ from monitord.probes.tls_rustls import RustlsEngine
 _MAX_REMEMBERED = 4096
 _REMEMBER_S = 900.0
 
+TLS_VERSIONS = {"TLSv1.2": 1.2, "TLSv1.3": 1.3}
+"""The versions that are spoken here, as figures (``tls.version``)."""
+
 
 class Session(Protocol):
     """One TLS connection from the client's side, without I/O. Every method may raise ``ssl.SSLError``."""
