@@ -106,6 +106,33 @@ def answering(*parts: bytes, then: str = "close") -> Script:
     return script
 
 
+def saying(*parts: bytes, then: str = "close") -> Script:
+    """Say things at once, without being asked, in a packet each; then ``close``, ``reset`` or stay in ``silence``."""
+
+    async def script(peer: Peer) -> None:
+        peer.writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for part in parts:
+            await peer.send(part)
+            await asyncio.sleep(0)
+        if then == "reset":
+            peer.reset()
+        elif then == "silence":
+            await peer.silence()
+
+    return script
+
+
+def endlessly(flood: bytes) -> Script:
+    """Say the same thing again and again, as fast as it is taken."""
+
+    async def script(peer: Peer) -> None:
+        while True:
+            await peer.send(flood)
+            await asyncio.sleep(0)  # drain() returns at once while there is room, and the prober lives on this loop
+
+    return script
+
+
 def dripping(first: bytes, drip: bytes, every_s: float = 0.05) -> Script:
     """Send ``first`` and then ``drip`` again and again, slowly."""
 
