@@ -80,7 +80,7 @@ class Channel:
                 with contextlib.suppress(OSError):
                     self._sock.send(session.outgoing())
                 raise StepError(tls_failure.explain(session, error, self.peer)) from None
-        self._session, trial.secured = session, True
+        self._session, trial.secured, self._ended = session, True, session.closed
         trial.note("tls", f"TLS handshake done: {session.describe()}.")
 
     async def confirm_tls(self) -> None:
@@ -102,6 +102,7 @@ class Channel:
             if not wire:
                 raise StepError(self.closed())
             self._buffer += self._decrypted(session, wire)
+            self._ended = session.closed
 
     async def send(self, data: bytes) -> None:
         """Send all of it."""
@@ -172,27 +173,26 @@ class Channel:
         return data
 
     async def _more(self) -> None:
-        if not self._ended:
-            await self._fill()
-        if self._ended:
+        if self._ended or not await self._fill():
             raise StepError(self.closed())
 
-    async def _fill(self) -> None:
-        """Add what comes next to the buffer, at least a byte, or note the end of the connection."""
+    async def _fill(self) -> bool:
+        """Add what comes next to the buffer, at least a byte; return False where nothing more comes."""
         session = self._session
         while True:
             wire = await self._receive_wire()
             if session is None or not wire:
                 self._buffer += self._counted(wire)
                 self._ended = not wire
-                return
+                return bool(wire)
             plain = self._decrypted(session, wire)
             if pending := session.outgoing():
                 await self._send_wire(pending)
             if plain or session.closed:
                 self._buffer += plain
-                self._ended = not plain
-                return
+                # A server may say goodbye in the same packet as its last words, and leave the connection open.
+                self._ended = session.closed
+                return bool(plain)
 
     def _decrypted(self, session: Session, wire: bytes) -> bytes:
         try:
