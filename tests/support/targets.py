@@ -38,8 +38,11 @@ class Peer:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
-    async def secure(self, context: ssl.SSLContext, *parts: bytes) -> None:
-        """Make a TLS handshake, and say things in a record each. (``start_tls`` of uvloop hides that one failed.)"""
+    async def secure(self, context: ssl.SSLContext, *parts: bytes, goodbye: bool = False) -> None:
+        """Make a TLS handshake, and say things in a record each; then say that this was all (close_notify).
+
+        ``start_tls`` of uvloop hides that a handshake failed.
+        """
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         tls = context.wrap_bio(incoming, outgoing, server_side=True)
         while True:
@@ -54,6 +57,9 @@ class Peer:
                 incoming.write(data)
         for part in parts:
             tls.write(part)
+        if goodbye:
+            with contextlib.suppress(ssl.SSLError):
+                tls.unwrap()
         await self.send(outgoing.read())
 
     async def silence(self) -> None:

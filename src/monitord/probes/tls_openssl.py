@@ -51,19 +51,26 @@ class OpensslEngine:
 
     def _make(self, verify: bool, settings: TlsSettings) -> ssl.SSLContext:
         try:
+            # Roots take 20 ms to load, and for a key that can't be used each check would come here.
+            _show(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), settings)
             if settings.ca_pem:
                 context = _context(verify, (), only=True)
                 context.load_verify_locations(cadata=_der(settings.ca_pem))
             else:
                 context = _context(verify, self._roots)
-            if settings.client_certificate_pem:
-                with _pem_file(settings.client_certificate_pem + "\n" + settings.client_key_pem.value) as path:
-                    # A password is never asked for: OpenSSL would read it from the terminal.
-                    context.load_cert_chain(path, password=lambda: "")
+            _show(context, settings)
         except (OSError, ValueError) as error:  # OpenSSL's errors are an OSError; so is the lack of a descriptor
             reason = getattr(error, "reason", None) or error
             raise ValueError(f"the certificates or the key of this monitor can't be used: {reason}") from None
         return context
+
+
+def _show(context: ssl.SSLContext, settings: TlsSettings) -> None:
+    """Let a context show the client certificate of a monitor, if it has one."""
+    if settings.client_certificate_pem:
+        with _pem_file(settings.client_certificate_pem + "\n" + settings.client_key_pem.value) as path:
+            # A password is never asked for: OpenSSL would read it from the terminal.
+            context.load_cert_chain(path, password=lambda: "")
 
 
 def _der(pem: str) -> bytes:
@@ -179,7 +186,10 @@ def _context(verify: bool, roots: Sequence[bytes], *, only: bool = False) -> ssl
     if verify:
         if not only:
             context.load_default_certs()
+        known = set(context.get_ca_certs(binary_form=True))
         for root in roots:
+            if root in known:
+                continue  # most are the system's, and so are OpenSSL's own
             context.load_verify_locations(cadata=root)
     else:
         context.check_hostname = False
