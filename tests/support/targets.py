@@ -55,6 +55,9 @@ class Peer:
                 if not data:
                     raise ConnectionError("the client went away") from None
                 incoming.write(data)
+            except ssl.SSLError:
+                await self.send(outgoing.read())  # the alert, which uvloop would keep to itself
+                raise
         for part in parts:
             tls.write(part)
         if goodbye:
