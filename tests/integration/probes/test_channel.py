@@ -15,7 +15,7 @@ from monitord.domain.target import parse_endpoint
 from monitord.probes import channel as channels
 from monitord.probes import connect as connecting
 from monitord.probes import waiting
-from monitord.probes.channel import MAX_RECEIVED, Channel
+from monitord.probes.channel import MAX_HANDSHAKE_BYTES, MAX_RECEIVED, Channel
 from monitord.probes.deadline import Deadline, Deadlines
 from monitord.probes.dial import Dialler
 from monitord.probes.egress import EgressPolicy
@@ -95,6 +95,7 @@ async def test_no_more_is_received_than_allowed() -> None:
         assert len(await channel.exactly(100_000)) == 100_000
         failure = await failing(_drain(channel))
         assert (failure.category, "97 KiB" in failure.message) == (Category.BODY_TOO_LARGE, True)
+        assert channel._trial.received <= 100_000 + 65_536, "one read more, to see that there is more"
     async with talking(saying(b"x" * 1_000, then="silence"), max_received=1_000) as channel:
         assert len(await channel.exactly(1_000)) == 1_000
     async with talking(saying(then="silence")) as channel:
@@ -188,26 +189,46 @@ async def test_records_that_say_nothing_are_not_read_without_end(authority: Auth
         session = tls.session(channel.peer, verify=True, judge=True)
         await channel.start_tls(session)
 
-        class Mute:
-            """Takes whatever comes for records without content, as OpenSSL does tickets."""
-
-            established, closed, judge = True, False, True
-            asked_for_certificate = shows_certificate = False
-            taken = 0
-
-            def receive(self, data: bytes) -> bytes:
-                self.taken += len(data)
-                return b""
-
-            def outgoing(self) -> bytes:
-                return b""
-
-        mute = Mute()
+        mute = _Mute()
         channel._session = mute  # type: ignore[assignment]
         _supply(channel, b"x" * 65_536)
         failure = await failing(channel.receive())
     assert failure.category is Category.BODY_TOO_LARGE
     assert mute.taken < 3 * MAX_RECEIVED
+
+
+class _Mute:
+    """A session that takes whatever comes for records without content, as OpenSSL does tickets."""
+
+    closed, judge = False, True
+    asked_for_certificate = shows_certificate = False
+    server_name = "mute.example"
+
+    def __init__(self, *, established: bool = True) -> None:
+        self.established = established
+        self.taken = 0
+
+    def receive(self, data: bytes) -> bytes:
+        self.taken += len(data)
+        return b""
+
+    def outgoing(self) -> bytes:
+        return b""
+
+    def leaf(self) -> None:
+        return None
+
+    def chain(self) -> list[bytes]:
+        return []
+
+
+async def test_a_handshake_is_not_read_without_end() -> None:
+    async with talking(saying(then="silence"), timeout_s=5) as channel:
+        mute = _Mute(established=False)
+        _supply(channel, b"\x16\x03\x03" + bytes(10_000))
+        failure = await failing(channel.start_tls(mute))  # type: ignore[arg-type]
+    assert (failure.category, "longer than 256 KiB" in failure.message) == (Category.TLS_PROTOCOL, True)
+    assert mute.taken <= MAX_HANDSHAKE_BYTES
 
 
 @pytest.mark.parametrize("late", [False, True])
