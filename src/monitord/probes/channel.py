@@ -205,8 +205,6 @@ class Channel:
         trial.received += len(data)
         if len(trial.excerpt) < _EXCERPT:
             trial.excerpt += data[: _EXCERPT - len(trial.excerpt)]
-        if trial.received > self._max_received:
-            raise StepError(self.too_much())
         return data
 
     async def _handshake(self, session: Session) -> None:
@@ -263,7 +261,7 @@ class Channel:
 
     def _read(self) -> bytes:
         """Return what there is on the wire, or nothing at its end; raise ``BlockingIOError`` while there is neither."""
-        if self._wire > self._max_wire:
+        if self._trial.received > self._max_received or self._wire > self._max_wire:
             raise StepError(self.too_much())
         try:
             data = self._sock.recv(_READ)

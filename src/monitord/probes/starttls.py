@@ -140,8 +140,15 @@ async def _postgres(channel: Channel) -> None:
     if answer == b"N":
         raise StepError(_refused(channel, "Postgres", "it does not offer TLS"))
     if answer == b"E":
-        # An error message follows, which nobody vouches for (CVE-2024-10977): its text is not read.
-        raise StepError(_unwilling(channel, "Postgres", "it answers with an error"))
+        # An error message follows, for which nobody vouches (CVE-2024-10977): its text is not read. And other servers'
+        # words for an error begin with the same letter.
+        raise StepError(
+            Failure(
+                Category.PROTOCOL_INVALID,
+                f"{channel.peer.authority} answers the request for TLS with an error: either it serves nobody now, or "
+                "it is no Postgres.",
+            )
+        )
     if answer != b"S":
         raise StepError(_not_spoken(channel, "Postgres", answer))
 

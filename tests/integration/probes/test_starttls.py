@@ -250,7 +250,7 @@ async def test_a_server_that_stops_at_each_step(prober: TcpProber, protocol: str
         (Security.STARTTLS_LDAP, b"", [b"\x30\x80\x00\x00"], Category.PROTOCOL_INVALID),
         (Security.STARTTLS_LDAP, b"", [b"\x30\x00"], Category.PROTOCOL_INVALID),
         (Security.STARTTLS_LDAP, b"", [b"\x30\x85\x00\x00\x00\x00\x01"], Category.PROTOCOL_INVALID),
-        (Security.STARTTLS_POSTGRES, b"", [b"E\x00\x00\x00\x08too many"], Category.PROTOCOL_REFUSED),
+        (Security.STARTTLS_POSTGRES, b"", [b"E\x00\x00\x00\x08too many"], Category.PROTOCOL_INVALID),
         (Security.STARTTLS_POSTGRES, b"", [b"?"], Category.PROTOCOL_INVALID),
     ],
 )
