@@ -17,6 +17,7 @@ from monitord.domain.kinds import (
     PostgresCheck,
     RedisCheck,
     TcpCheck,
+    TlsCheck,
     WebsocketCheck,
 )
 from monitord.probes.connect import PING_RIGHTS, may_ping
@@ -36,6 +37,7 @@ from monitord.probes.service import ServiceChecks
 from monitord.probes.table import Prober, Probes
 from monitord.probes.tcp import TcpProber
 from monitord.probes.tls import Tls
+from monitord.probes.tls_check import TlsProber
 from monitord.probes.websocket import WebsocketProber
 
 
@@ -68,6 +70,7 @@ def assemble(dialler: Dialler, options: Options, *, now: Callable[[], Instant]) 
             operator_url=options.operator_url,
         ),
         TcpCheck: TcpProber(services),
+        TlsCheck: TlsProber(services, now=now),
         DnsCheck: DnsProber(dns, SystemServers()),
         HeartbeatCheck: HeartbeatProber(),
         GrpcCheck: GrpcProber(services, operator_url=options.operator_url),
