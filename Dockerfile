@@ -26,11 +26,12 @@ COPY --from=build /opt/monitord /opt/monitord
 ENV PATH=/opt/monitord/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     MONITORD_STATE_DIR=/var/lib/monitord/state \
-    MONITORD_METRICS_HOST=0.0.0.0
+    MONITORD_METRICS_HOST=0.0.0.0 \
+    MONITORD_PING_HOST=0.0.0.0
 USER 10001:10001
 WORKDIR /var/lib/monitord
 VOLUME /var/lib/monitord
-EXPOSE 50051 9464
+EXPOSE 50051 9464 9467
 HEALTHCHECK --interval=15s --timeout=6s --start-period=30s CMD ["monitord", "health"]
 ENTRYPOINT ["monitord"]
 CMD ["run"]

@@ -93,6 +93,7 @@ async def daemon(folder: Path, settings: Mapping[str, str] | None = None) -> Asy
         "MONITORD_DATABASE_URL": dsn,
         "MONITORD_PORT": str(port),
         "MONITORD_METRICS_PORT": str(metrics_port),
+        "MONITORD_PING_PORT": "0",
         "MONITORD_MIN_INTERVAL_S": "1",
         "MONITORD_MAX_CHECKS_PER_HOST": "500",
         **(settings or {}),

@@ -15,9 +15,11 @@ from monitord.domain.kinds import HttpCheck
 from monitord.domain.monitor import Assignment
 from monitord.domain.rules.monitor import Limits
 from monitord.domain.target import parse_server
+from monitord.engine.calendar import Calendar
 from monitord.engine.checker import Checker
 from monitord.engine.clock import ClockWatch, SystemClock
 from monitord.engine.gate import Gate
+from monitord.engine.heartbeats import Heartbeats
 from monitord.engine.network import NetworkWatch
 from monitord.engine.reconciler import Reconciler
 from monitord.engine.supervisor import Supervisor
@@ -25,6 +27,7 @@ from monitord.engine.tester import Tester
 from monitord.identity.accounts import Accounts
 from monitord.identity.authenticator import Authenticator
 from monitord.identity.passwords import Passwords
+from monitord.identity.ping_urls import PingUrls
 from monitord.identity.principal import Credential
 from monitord.identity.sessions import Sessions
 from monitord.identity.throttle import LoginThrottle
@@ -36,6 +39,7 @@ from monitord.metrics.heartbeat import Heartbeat
 from monitord.metrics.instruments import Gauges, Instruments
 from monitord.metrics.listener import HttpListener
 from monitord.metrics.readiness import Readiness
+from monitord.pings.listener import PingListener
 from monitord.probes.anchors import AnchorDialler
 from monitord.probes.assembly import Options, assemble
 from monitord.probes.dial import Dialler
@@ -45,6 +49,8 @@ from monitord.rpc.auth import AuthHandler
 from monitord.rpc.check_logs import CheckLogService
 from monitord.rpc.engine import Engine
 from monitord.rpc.first_start import read_set
+from monitord.rpc.heartbeats import HeartbeatService
+from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.monitors import MonitorService
 from monitord.rpc.server import RpcServer, Services, Tls
 from monitord.rpc.specs import SpecReader
@@ -54,11 +60,13 @@ from monitord.storage.assignments import Assignments
 from monitord.storage.audit import Auditor
 from monitord.storage.census import Census
 from monitord.storage.database import Database
+from monitord.storage.heartbeats import HeartbeatStore
 from monitord.storage.hints import Hints
 from monitord.storage.janitor import Janitor
 from monitord.storage.ledger import Ledger
 from monitord.storage.ledger_commit import Commit
 from monitord.storage.logs import LogStore
+from monitord.storage.maintenance import MaintenanceStore
 from monitord.storage.monitors import MonitorStore
 from monitord.storage.requests import RequestLedger
 from monitord.streaming.feed import LogFeed
@@ -136,10 +144,18 @@ class App:
         self._build_engine(Assignments(database, vault))
         self.feed = LogFeed(self._logs)
         self._auditor = Auditor(database)
-        self._hints = Hints(database.dsn, self._reconciler.poke)
+        self._hints = Hints(database.dsn, self._look)
         self.readiness = Readiness({"database": self._database_well, "engine": self._engine_well})
         self._exposition = Exposition(self.instruments, per_monitor=settings.metrics_per_monitor)
         self._listener = HttpListener(settings.metrics_host, settings.metrics_port, self._exposition, self.readiness)
+        self._ping_urls = PingUrls(vault.derive, settings.public_url or "")
+        self._pings = PingListener(
+            settings.ping_host,
+            settings.ping_port,
+            hearing=self._heartbeats,
+            read_token=self._ping_urls.read,
+            now=self._clock.now,
+        )
         self._specs = SpecReader(Limits(min_interval_s=settings.min_interval_s), self._policy, self._probes)
         self._rpc = self._build_rpc()
         self.instruments.attach(self._gauges())
@@ -173,15 +189,22 @@ class App:
             _log.warning("kind_unsupported", kind=kind, reason=reason)
         anchors = [parse_server(anchor, 0) for anchor in settings.anchors]
         self._network = NetworkWatch(AnchorDialler(dialler, anchors), clock) if anchors else None
+        self._windows = MaintenanceStore(self._database)
+        self._calendar = Calendar(self._windows)
         self._gate = Gate(settings.max_checks_in_flight, settings.max_checks_per_host)
         self._ledger = _FollowedLedger(self._database, clock=clock.now, spool_rows=settings.spool_rows)
+        self._words = HeartbeatStore(self._database)
+        self._heartbeats = Heartbeats(self._words, clock.now, lambda monitor_id: self._supervisor.recheck(monitor_id))
+        self._ledger.followers.append(self._heartbeats)
         self._supervisor = Supervisor(
             checker=Checker(
                 probe=self._probes,
+                heartbeats=self._heartbeats,
                 gate=self._gate,
                 clock=clock,
                 stalled_since=self._watch.stalled_since,
                 network=self._network,
+                maintenance=self._calendar,
             ),
             recorder=self._ledger,
             meter=self.instruments,
@@ -201,6 +224,7 @@ class App:
                     requests=requests,
                     engine=engine,
                     specs=self._specs,
+                    ping_url=self._ping_urls.url,
                     now=self._clock.now,
                 ),
                 check_logs=CheckLogService(
@@ -211,6 +235,10 @@ class App:
                     now=self._clock.now,
                 ),
                 auth=AuthHandler(self._sessions, self.accounts, requests),
+                heartbeats=HeartbeatService(self._words, self._heartbeats, now=self._clock.now),
+                maintenance=MaintenanceService(
+                    self._windows, requests, changed=self._calendar.poke, now=self._clock.now
+                ),
             ),
             host=settings.host,
             port=settings.port,
@@ -244,6 +272,10 @@ class App:
         """Make the log's partitions and open both ports; return that of gRPC and that of the HTTP listener."""
         await self._janitor.prepare()
         metrics_port = await self._listener.start()
+        ping_port = await self._pings.start()
+        if not self._ping_urls.base:
+            host = "localhost" if self._settings.ping_host in ("0.0.0.0", "::") else self._settings.ping_host
+            self._ping_urls.base = f"http://{f'[{host}]' if ':' in host else host}:{ping_port}"
         return await self._rpc.start(), metrics_port
 
     def services(self) -> list[Service]:
@@ -252,6 +284,7 @@ class App:
             ("the writer of the check log", self._ledger.run),
             ("the supervisor of the checks", self._supervisor.run),
             ("the reconciler", self._reconciler.run),
+            ("the calendar of maintenance", self._calendar.run),
             ("the watch over the clocks", self._watch.run),
             ("the audit of slots", self._auditor.run),
             ("the janitor", self._janitor.run),
@@ -282,6 +315,7 @@ class App:
         """Close what is open, in whatever state the services ended."""
         await self._rpc.stop(0)
         await self._listener.stop()
+        await self._pings.stop()
         if self._network is not None:
             await self._network.close()
         self._passwords.close()
@@ -296,6 +330,11 @@ class App:
         self.feed.publish(commit)
         if self._console is not None:
             self._console.committed(commit)
+
+    def _look(self) -> None:
+        """Another process changed something: it does not say what."""
+        self._reconciler.poke()
+        self._calendar.poke()
 
     async def _realign(self) -> None:
         await self._supervisor.realign()

@@ -91,6 +91,17 @@ class Settings(BaseModel):
         description="Serve the `probe_*` series of each monitor. With 10,000 monitors they are most of a scrape.",
     )
 
+    # The HTTP listener for jobs that tell of themselves
+    ping_host: str = Field(
+        "127.0.0.1", min_length=1, description="The address that the `ping_url` of heartbeats listens on, without TLS."
+    )
+    ping_port: Port = Field(9467, description="Its port; 0 takes any that is free.")
+    public_url: str | None = Field(
+        None,
+        description="What stands before `/ping/` in the `ping_url` of heartbeats, such as "
+        "`https://monitord.example.org`, where a proxy passes it on. Without it: the address and port above.",
+    )
+
     # Checking
     min_interval_s: int = Field(
         5, ge=1, le=86_400, description="The shortest interval that a monitor may have, in seconds."
@@ -181,11 +192,11 @@ class Settings(BaseModel):
             raise ValueError("it should look like postgresql://user:password@host:5432/database")
         return SecretStr(f"postgresql://{rest}")
 
-    @field_validator("heartbeat_url", mode="after")
+    @field_validator("heartbeat_url", "public_url", mode="after")
     @classmethod
     def _http(cls, value: str | None) -> str | None:
         if value is not None and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
-            raise ValueError("it should look like https://example.org/ping/some-id")
+            raise ValueError("it should look like https://example.org/some-path")
         return value
 
     @field_validator("admin_password", mode="after")

@@ -23,12 +23,14 @@ from monitord.domain.monitor import MonitorSpec
 from monitord.domain.queries import ApplyAction, MonitorOrder
 from monitord.domain.tail import TailEndReason
 from monitord.identity.principal import Scope
-from monitord.rpc import field_mask
+from monitord.rpc import convert_maintenance, field_mask
 from monitord.rpc.auth import AuthHandler
 from monitord.rpc.check_logs import CheckLogService
 from monitord.rpc.convert_check import TYPES
 from monitord.rpc.convert_monitor import mask_path
 from monitord.rpc.errors import DeadlineExceededError
+from monitord.rpc.heartbeats import HeartbeatService
+from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.monitors import MonitorService
 from monitord.rpc.permissions import RULES
 from monitord.rpc.server import SERVICE_NAMES
@@ -40,7 +42,10 @@ from monitord.v1 import (
     connection_pb2,
     dns_check_pb2,
     error_reason_pb2,
+    heartbeat_service_pb2,
     http_check_pb2,
+    maintenance_pb2,
+    maintenance_service_pb2,
     monitor_pb2,
     monitor_service_pb2,
     tls_check_pb2,
@@ -50,7 +55,13 @@ ROOT = Path(__file__).parents[2]
 
 OURS: list[ServiceDescriptor] = [
     service
-    for file in (monitor_service_pb2, check_log_service_pb2, auth_service_pb2)
+    for file in (
+        monitor_service_pb2,
+        check_log_service_pb2,
+        maintenance_service_pb2,
+        heartbeat_service_pb2,
+        auth_service_pb2,
+    )
     for service in file.DESCRIPTOR.services_by_name.values()
 ]
 OTHERS: list[Any] = [
@@ -61,6 +72,8 @@ HANDLERS: dict[str, type] = {
     "MonitorService": MonitorService,
     "CheckLogService": CheckLogService,
     "AuthService": AuthHandler,
+    "MaintenanceService": MaintenanceService,
+    "HeartbeatService": HeartbeatService,
 }
 
 
@@ -110,6 +123,13 @@ def test_every_field_of_a_monitor_is_either_a_users_or_the_servers() -> None:
         assert set(field_mask.WRITABLE_WITHIN[kind.name]) | server_sets == {
             field.name for field in kind.message_type.fields
         }
+
+
+def test_every_field_of_a_window_is_either_a_users_or_the_servers() -> None:
+    """(T11)"""
+    fields = {field.name for field in maintenance_pb2.MaintenanceWindow.DESCRIPTOR.fields}
+    assert set(convert_maintenance.WRITABLE) | convert_maintenance.OUTPUT_ONLY == fields
+    assert not set(convert_maintenance.WRITABLE) & convert_maintenance.OUTPUT_ONLY
 
 
 KINDS: dict[str, type[Check]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Check)}

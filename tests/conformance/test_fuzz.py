@@ -103,6 +103,15 @@ GOOD: dict[str, dict[str, Any]] = {
     "ResumeMonitor": {"id": 1},
     "CheckNow": {"id": 1},
     "GetMonitorMetrics": {"id": 1},
+    "CreateMaintenanceWindow": {
+        "window": {
+            "name": "w",
+            "recurring": {"cron": {"expression": "0 4 * * *"}, "duration": {"seconds": 3600}},
+        }
+    },
+    "UpdateMaintenanceWindow": {"window": {"id": 1, "name": "w"}},
+    "GetMaintenanceWindow": {"id": 1},
+    "DeleteMaintenanceWindow": {"id": 1, "etag": "v999"},
     "Login": {"email": "admin@localhost", "password": "wrong"},
     "CreateApiKey": {"display_name": "k", "scope": 1},
 }

@@ -6,12 +6,21 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc import StatusCode
 
 from monitord.storage.database import Database
-from monitord.v1 import auth_pb2, auth_service_pb2, check_log_service_pb2, monitor_service_pb2
+from monitord.v1 import (
+    auth_pb2,
+    auth_service_pb2,
+    check_log_service_pb2,
+    heartbeat_check_pb2,
+    maintenance_pb2,
+    maintenance_service_pb2,
+    monitor_service_pb2,
+)
 from tests.conformance.test_contract import OURS, methods, path_of
 from tests.support.rpc_server import Api, refusal
 
@@ -25,6 +34,14 @@ IGNORED = {
     ("CreateMonitor", ("request_id",)),
     ("ApplyMonitors", ("request_id",)),
     ("CreateApiKey", ("request_id",)),
+    ("CreateMaintenanceWindow", ("window", "id")),
+    # With a monitor of one's own: see tests/integration/rpc/test_monitors.py.
+    ("UpdateMonitor", ("monitor", "parent_ids")),
+    # A trial is of a check alone; what the monitor would depend on isn't looked at.
+    ("TestMonitor", ("monitor", "parent_ids")),
+    # With a window of one's own: see tests/integration/rpc/test_maintenance.py.
+    ("UpdateMaintenanceWindow", ("window", "monitor_ids")),
+    ("CreateMaintenanceWindow", ("request_id",)),
     # Of a row of one's own monitor: tested with the monitor's id.
     ("GetCheckLog", ("sequence",)),
 }
@@ -73,6 +90,10 @@ def request_of(method: MethodDescriptor, path: Path, value: object) -> Any:
     if method.name in ("UpdateMonitor", "TestMonitor", "CreateMonitor"):
         request.monitor.name = "bob's now"
         request.monitor.http.url = "https://example.net/"
+    if method.name in ("CreateMaintenanceWindow", "UpdateMaintenanceWindow"):
+        request.window.name = "bob's now"
+        request.window.recurring.cron.expression = "0 4 * * *"
+        request.window.recurring.duration.seconds = 3600
     if method.name == "ApplyMonitors":
         request.monitors[0].name = "bob's now"
         request.monitors[0].http.url = "https://example.net/"
@@ -110,7 +131,21 @@ async def things_of_ann(api: Api) -> dict[str, object]:
         )
     request = auth_service_pb2.CreateApiKeyRequest(display_name="ann's", scope=auth_pb2.SCOPE_READ)
     key = (await api.auth.CreateApiKey(request, metadata=api.ann.metadata)).api_key
-    return {"monitor": monitor.id, "key": key.id}
+    window = maintenance_pb2.MaintenanceWindow(name="ann's")
+    window.recurring.cron.expression, window.recurring.duration.seconds = "0 3 * * *", 3600
+    made = maintenance_service_pb2.CreateMaintenanceWindowRequest(window=window)
+    stored = (await api.maintenance.CreateMaintenanceWindow(made, metadata=api.ann.metadata)).window
+    wish = heartbeat_check_pb2.HeartbeatCheck(period=Duration(seconds=60))
+    job = await api.create(name="ann's job", http=None, heartbeat=wish)
+    return {"monitor": monitor.id, "key": key.id, "window": stored.id, "job": job.id}
+
+
+def thing_for(method: MethodDescriptor, path: Path) -> str:
+    if "ApiKey" in method.name:
+        return "key"
+    if "Ping" in method.name:
+        return "job"
+    return "window" if "MaintenanceWindow" in method.name and path[-1] == "id" else "monitor"
 
 
 def test_the_walk_finds_what_it_should() -> None:
@@ -122,6 +157,8 @@ def test_the_walk_finds_what_it_should() -> None:
         ("TailCheckLogs", "monitor_ids"),
         ("ListCheckLogs", "monitor_id"),
         ("RevokeApiKey", "id"),
+        ("Ping", "monitor_id"),
+        ("ListPings", "monitor_id"),
     }
     assert {(method.name, path) for method, path in EVERY} >= IGNORED
 
@@ -130,7 +167,7 @@ async def test_nobody_reaches_what_is_anothers(api: Api) -> None:
     things = await things_of_ann(api)
     before = await contents(api.database)
     for method, path in FOREIGN:
-        thing = things["key" if "ApiKey" in method.name else "monitor"]
+        thing = things[thing_for(method, path)]
         refused = await refusal(called(api, method, request_of(method, path, thing)))
         assert (refused.code, refused.reason) == (StatusCode.NOT_FOUND, "NOT_FOUND"), (method.full_name, path)
         assert "ann" not in refused.message
@@ -154,7 +191,9 @@ async def test_what_lists_lists_only_what_is_ones_own(api: Api) -> None:
     await things_of_ann(api)
     monitors = await api.monitors.ListMonitors(monitor_service_pb2.ListMonitorsRequest(), metadata=api.bob.metadata)
     keys = await api.auth.ListApiKeys(auth_service_pb2.ListApiKeysRequest(), metadata=api.bob.metadata)
-    assert (len(monitors.monitors), len(keys.api_keys)) == (0, 0)
+    listing = maintenance_service_pb2.ListMaintenanceWindowsRequest()
+    windows = await api.maintenance.ListMaintenanceWindows(listing, metadata=api.bob.metadata)
+    assert (len(monitors.monitors), len(keys.api_keys), len(windows.windows)) == (0, 0, 0)
     request = check_log_service_pb2.TailCheckLogsRequest(last=100)
     tail = api.check_logs.TailCheckLogs(request, metadata=api.bob.metadata, timeout=0.3)
     messages = aiter(tail)

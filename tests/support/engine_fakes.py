@@ -150,7 +150,7 @@ class Fold:
     """Folds the results of a recorder as the ledger would, and tells of each change after ``delay_s``."""
 
     def __init__(self, settled: Callable[[int, Health], None], policy: Policy, delay_s: float = 0.2) -> None:
-        self.health = Health(status=Status.UP)
+        self.health = Health(status=Status.UP, judged=Status.UP)
         self._settled, self._policy, self._delay_s = settled, policy, delay_s
 
     def __call__(self, result: CheckResult) -> None:

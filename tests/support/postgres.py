@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
@@ -76,3 +77,20 @@ async def _prepare(dsn: str) -> None:
         await partitions.create_ahead(connection, datetime.now(UTC))
     finally:
         await disconnect(connection)
+
+
+@contextlib.contextmanager
+def listening_server() -> Iterator[str]:
+    """Run a server that listens on TCP, which ours do not, and yield its address. This build of it has no TLS.
+
+    Its port is 5432, as its launcher has it, on a loopback address of its own (Linux has millions of them).
+    """
+    number = os.getpid()
+    address = f"127.{77 + (number >> 16) % 100}.{number >> 8 & 0xFF}.{number & 0xFF}"
+    with tempfile.TemporaryDirectory(prefix="monitord-test-") as folder, asyncio.Runner() as runner:
+        server = PrivateServer(Path(folder), settings=_UNSAFE_BUT_FAST | {"listen_addresses": address})
+        try:
+            runner.run(server.start())
+            yield address
+        finally:
+            runner.run(server.stop())

@@ -59,6 +59,7 @@ class Monitord:
             "MONITORD_STATE_DIR": str(folder / "state"),
             "MONITORD_PORT": "0",
             "MONITORD_METRICS_PORT": "0",
+            "MONITORD_PING_PORT": "0",
             "MONITORD_CONSOLE": "none",
             **(settings or {}),
         }

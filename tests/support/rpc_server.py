@@ -17,22 +17,29 @@ from monitord.domain.log import LogEntry
 from monitord.domain.monitor import Monitor
 from monitord.domain.rules.monitor import Limits
 from monitord.domain.tail import TailEvent, TailStart
+from monitord.engine.heartbeats import Heartbeats
 from monitord.identity.principal import Principal
 from monitord.identity.vault import Vault
 from monitord.rpc.auth import AuthHandler
 from monitord.rpc.check_logs import CheckLogService
 from monitord.rpc.engine import Engine
+from monitord.rpc.heartbeats import HeartbeatService
+from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.monitors import MonitorService
 from monitord.rpc.server import RpcServer, Services
 from monitord.rpc.specs import SpecReader
 from monitord.storage.database import Database
+from monitord.storage.heartbeats import HeartbeatStore
 from monitord.storage.logs import LogStore
+from monitord.storage.maintenance import MaintenanceStore
 from monitord.storage.monitors import MonitorStore
 from monitord.storage.requests import RequestLedger
 from monitord.streaming.feed import LogFeed
 from monitord.v1 import (
     auth_service_pb2_grpc,
     check_log_service_pb2_grpc,
+    heartbeat_service_pb2_grpc,
+    maintenance_service_pb2_grpc,
     monitor_pb2,
     monitor_service_pb2,
     monitor_service_pb2_grpc,
@@ -52,6 +59,11 @@ class FakeEngine:
         self.tested: list[tuple[Check, float]] = []
         self.checked: list[Monitor] = []
         self.held_up: asyncio.Queue[None] = asyncio.Queue()
+        self.calendar_changes = 0
+        self.rechecked: list[int] = []
+
+    def calendar_changed(self) -> None:
+        self.calendar_changes += 1
 
     async def hold_up(self) -> None:
         if not self.go_on.is_set():
@@ -196,6 +208,8 @@ class Api:
         self.monitors = monitor_service_pb2_grpc.MonitorServiceStub(self.channel)
         self.check_logs = check_log_service_pb2_grpc.CheckLogServiceStub(self.channel)
         self.auth = auth_service_pb2_grpc.AuthServiceStub(self.channel)
+        self.heartbeats = heartbeat_service_pb2_grpc.HeartbeatServiceStub(self.channel)
+        self.maintenance = maintenance_service_pb2_grpc.MaintenanceServiceStub(self.channel)
 
     async def create(self, user: User | None = None, **fields: Any) -> monitor_pb2.Monitor:
         wish = {"name": "shop", "http": {"url": "https://example.org/"}} | fields
@@ -218,6 +232,7 @@ async def running_api(database: Database, *, real_feed: bool = False) -> AsyncIt
             requests=requests,
             engine=Engine(engine, engine, engine),
             specs=SpecReader(Limits(), AnyAddress(), AnyKind()),
+            ping_url=lambda monitor_id, version: f"http://ping.test/{monitor_id}/{version}",
             now=lambda: NOW,
         ),
         check_logs=CheckLogService(
@@ -228,6 +243,14 @@ async def running_api(database: Database, *, real_feed: bool = False) -> AsyncIt
             now=lambda: NOW,
         ),
         auth=AuthHandler(identity.sessions, identity.accounts, requests),
+        heartbeats=HeartbeatService(
+            HeartbeatStore(database),
+            Heartbeats(HeartbeatStore(database), lambda: NOW, engine.rechecked.append),
+            now=lambda: NOW,
+        ),
+        maintenance=MaintenanceService(
+            MaintenanceStore(database), requests, changed=engine.calendar_changed, now=lambda: NOW
+        ),
     )
     server = RpcServer(
         services,

@@ -38,6 +38,33 @@ class Peer:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
+    async def secure(self, context: ssl.SSLContext, *parts: bytes, goodbye: bool = False) -> None:
+        """Make a TLS handshake, and say things in a record each; then say that this was all (close_notify).
+
+        ``start_tls`` of uvloop hides that a handshake failed.
+        """
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_side=True)
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                await self.send(outgoing.read())
+                data = await self.reader.read(65536)
+                if not data:
+                    raise ConnectionError("the client went away") from None
+                incoming.write(data)
+            except ssl.SSLError:
+                await self.send(outgoing.read())  # the alert, which uvloop would keep to itself
+                raise
+        for part in parts:
+            tls.write(part)
+        if goodbye:
+            with contextlib.suppress(ssl.SSLError):
+                tls.unwrap()
+        await self.send(outgoing.read())
+
     async def silence(self) -> None:
         """Say nothing until the other side goes away."""
         with contextlib.suppress(OSError):
@@ -102,6 +129,33 @@ def answering(*parts: bytes, then: str = "close") -> Script:
             peer.reset()
         elif then == "silence":
             await peer.silence()
+
+    return script
+
+
+def saying(*parts: bytes, then: str = "close") -> Script:
+    """Say things at once, without being asked, in a packet each; then ``close``, ``reset`` or stay in ``silence``."""
+
+    async def script(peer: Peer) -> None:
+        peer.writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for part in parts:
+            await peer.send(part)
+            await asyncio.sleep(0)
+        if then == "reset":
+            peer.reset()
+        elif then == "silence":
+            await peer.silence()
+
+    return script
+
+
+def endlessly(flood: bytes) -> Script:
+    """Say the same thing again and again, as fast as it is taken."""
+
+    async def script(peer: Peer) -> None:
+        while True:
+            await peer.send(flood)
+            await asyncio.sleep(0)  # drain() returns at once while there is room, and the prober lives on this loop
 
     return script
 

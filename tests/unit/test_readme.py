@@ -4,7 +4,13 @@ import re
 from pathlib import Path
 
 from monitord.settings import settings_table
-from monitord.v1 import auth_service_pb2, check_log_service_pb2, monitor_service_pb2
+from monitord.v1 import (
+    auth_service_pb2,
+    check_log_service_pb2,
+    heartbeat_service_pb2,
+    maintenance_service_pb2,
+    monitor_service_pb2,
+)
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
@@ -16,7 +22,13 @@ def test_it_has_every_setting_with_its_default():
 def test_every_rpc_that_it_names_exists():
     methods = {
         f"{service.name}.{method.name}"
-        for file in (auth_service_pb2, check_log_service_pb2, monitor_service_pb2)
+        for file in (
+            auth_service_pb2,
+            check_log_service_pb2,
+            heartbeat_service_pb2,
+            maintenance_service_pb2,
+            monitor_service_pb2,
+        )
         for service in file.DESCRIPTOR.services_by_name.values()
         for method in service.methods
     }

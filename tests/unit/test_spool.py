@@ -21,7 +21,9 @@ from tests.support.engine_fakes import monitor
 MONITORS = 2
 UNTHINNED = 10**9
 
-healths = st.sampled_from([Status.PENDING, Status.UP, Status.DEGRADED, Status.DOWN]).map(lambda s: Health(status=s))
+healths = st.sampled_from([Status.PENDING, Status.UP, Status.DEGRADED, Status.DOWN]).map(
+    lambda s: Health(status=s, judged=s)
+)
 policies = st.tuples(st.integers(1, 4), st.integers(1, 4))
 triggers = st.sampled_from([Trigger.SCHEDULED] * 4 + [Trigger.RECHECK, Trigger.MANUAL])
 runs = st.tuples(st.integers(1, MONITORS), st.sampled_from(Verdict), st.lists(triggers, min_size=1, max_size=6))
@@ -163,7 +165,7 @@ def test_the_bound_holds_and_every_slot_stays_accounted_for(script: list[tuple[s
 
 
 def test_an_outage_of_steady_monitors_holds_three_rows_of_each() -> None:
-    outage = Outage(Spool(UNTHINNED, thin_from=0), health=Health(status=Status.UP))
+    outage = Outage(Spool(UNTHINNED, thin_from=0), health=Health(status=Status.UP, judged=Status.UP))
     for _ in range(10_000):
         for id_ in outage.monitors:
             outage.record(outage.result(id_, Verdict.UP))
@@ -189,7 +191,7 @@ def test_a_monitor_that_flaps_for_ever_is_bounded_and_counted() -> None:
 
 
 def test_what_was_taken_is_not_thinned_out_any_more() -> None:
-    outage = Outage(Spool(UNTHINNED, thin_from=0), health=Health(status=Status.UP))
+    outage = Outage(Spool(UNTHINNED, thin_from=0), health=Health(status=Status.UP, judged=Status.UP))
     for id_, trigger in ((1, Trigger.SCHEDULED), (1, Trigger.SCHEDULED), (1, Trigger.RECHECK), (2, Trigger.SCHEDULED)):
         outage.record(outage.result(id_, Verdict.UP, trigger))
     taken = outage.spool.take(3)
@@ -199,7 +201,7 @@ def test_what_was_taken_is_not_thinned_out_any_more() -> None:
 
 
 def test_thinning_out_begins_anew_after_a_pause() -> None:
-    outage = Outage(Spool(UNTHINNED, thin_from=4), health=Health(status=Status.UP))
+    outage = Outage(Spool(UNTHINNED, thin_from=4), health=Health(status=Status.UP, judged=Status.UP))
     for id_ in (2, 2, 2, 2, 1, 1, 1):
         outage.record(outage.result(id_, Verdict.UP))
     outage.spool.take(4)
@@ -212,7 +214,7 @@ def test_thinning_out_begins_anew_after_a_pause() -> None:
 
 
 def test_nothing_gets_before_what_somebody_waits_for() -> None:
-    outage = Outage(Spool(UNTHINNED, thin_from=0), health=Health(status=Status.UP))
+    outage = Outage(Spool(UNTHINNED, thin_from=0), health=Health(status=Status.UP, judged=Status.UP))
     for _ in range(3):
         outage.record(outage.result(1, Verdict.UP))
     asked = Awaited(outage.result(1, Verdict.DOWN, Trigger.MANUAL), _Answered())  # type: ignore[arg-type]

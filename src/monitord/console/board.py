@@ -26,6 +26,7 @@ _SORTED = 500
 _WORST_FIRST = (
     Status.FAULTED,
     Status.DOWN,
+    Status.UNREACHABLE,
     Status.DEGRADED,
     Status.UNKNOWN,
     Status.PENDING,

@@ -11,6 +11,7 @@ COLOURS = {
     Verdict.DOWN: "red",
     Verdict.INCONCLUSIVE: "magenta",
     Verdict.BLOCKED: "magenta",
+    Verdict.UNREACHABLE: "red",
     None: "bright_black",
 }
 """By verdict; None is a gap."""
@@ -21,6 +22,7 @@ STATUS_COLOURS = {
     Status.DOWN: "bold red",
     Status.FAULTED: "bold magenta",
     Status.UNKNOWN: "magenta",
+    Status.UNREACHABLE: "red",
 }
 
 
@@ -41,6 +43,7 @@ UNICODE = Glyphs(
         Verdict.DOWN: "✗",
         Verdict.INCONCLUSIVE: "?",
         Verdict.BLOCKED: "!",
+        Verdict.UNREACHABLE: "^",
         None: "·",
     },
     blocks=dict.fromkeys((*Verdict, None), "■"),
@@ -54,6 +57,7 @@ _LETTERS: dict[Verdict | None, str] = {
     Verdict.DOWN: "x",
     Verdict.INCONCLUSIVE: "?",
     Verdict.BLOCKED: "!",
+    Verdict.UNREACHABLE: "^",
     None: ".",
 }
 ASCII = Glyphs(verdicts=_LETTERS, blocks=_LETTERS, arrow="->", ellipsis="...")

@@ -25,29 +25,48 @@ class Silence(StrEnum):
     """The first good result of a new monitor, a pause, a resume: nothing that anyone waits to hear."""
 
 
-_BAD = frozenset({Status.DOWN, Status.DEGRADED, Status.FAULTED})
+_BAD = frozenset({Status.DOWN, Status.DEGRADED})
 
 
 def alert_kind(transition: Transition) -> AlertKind | None:
-    """Return what to tell people of a transition, or None where there is nothing to tell."""
-    match transition.after:
+    """Return what to tell people of a transition, or None where there is nothing to tell.
+
+    What only hides the judgement, or lays it open again, is nothing to tell: an outage that was told before a
+    maintenance window is told to be over after it, and not told again if it goes on (I20).
+    """
+    if transition.after is Status.FAULTED:
+        return AlertKind.FAULTED
+    if transition.judged_after is transition.judged_before:
+        return None
+    match transition.judged_after:
         case Status.DOWN:
             return AlertKind.DOWN
         case Status.DEGRADED:
             return AlertKind.DEGRADED
-        case Status.FAULTED:
-            return AlertKind.FAULTED
         case Status.UP:
-            return AlertKind.UP if transition.before in _BAD else None
+            return AlertKind.UP if transition.judged_before in _BAD else None
         case _:
             return None
 
 
+def silence_of(transition: Transition) -> Silence:
+    """Return why a transition that has nothing to tell tells nobody (I2)."""
+    if Status.MAINTENANCE in (transition.before, transition.after):
+        return Silence.MAINTENANCE
+    if Status.UNREACHABLE in (transition.judged_before, transition.judged_after):
+        return Silence.DEPENDENCY
+    return Silence.UNREMARKABLE
+
+
 def opens_incident(transition: Transition) -> bool:
     """Return whether an incident begins with this transition."""
-    return transition.after in (Status.DOWN, Status.FAULTED)
+    if transition.after is Status.FAULTED:
+        return True
+    return transition.judged_after is Status.DOWN and transition.judged_before is not Status.DOWN
 
 
 def ends_incident(transition: Transition) -> bool:
-    """Return whether an open incident is over with this transition: anything but more of the same ends it."""
-    return transition.after not in (Status.DOWN, Status.FAULTED)
+    """Return whether an open incident is over with this transition."""
+    if transition.before is Status.FAULTED:
+        return transition.after is not Status.FAULTED
+    return transition.judged_before is Status.DOWN and transition.judged_after is not Status.DOWN

@@ -17,6 +17,8 @@ class Verdict(IntEnum):
     """Our own side failed; says nothing of the target (I9)."""
     BLOCKED = 5
     """The policy on addresses refused the target; says nothing of it either."""
+    UNREACHABLE = 6
+    """It does not work, and something that it depends on does not either."""
 
 
 class Trigger(IntEnum):
@@ -92,8 +94,12 @@ class Category(StrEnum):
     ICMP_LOSS = "icmp.loss"
     ICMP_UNREACHABLE = "icmp.unreachable"
     HEARTBEAT_MISSED = "heartbeat.missed"
+    HEARTBEAT_AWAITED = "heartbeat.awaited"
+    """No word has come yet, and none is overdue."""
     HEARTBEAT_FAILED = "heartbeat.failed"
     """The job itself told of a failure."""
+    DEPENDENCY_DOWN = "dependency.down"
+    """Something that the monitor depends on is down: what the check saw says little of its own target."""
     POLICY_BLOCKED = "policy.blocked"
     ENGINE_NETWORK_DOWN = "engine.network_down"
     ENGINE_FD = "engine.fd"
@@ -199,6 +205,8 @@ class CheckResult(msgspec.Struct, frozen=True):
     duration_ms: float
     """From the passing of the gate to the verdict, on the monotonic clock (I18)."""
     observation: Observation
+    maintenance: bool = False
+    """Whether it began within a maintenance window: kept, and judged by nobody."""
 
     @property
     def response_ms(self) -> float:

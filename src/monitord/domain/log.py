@@ -41,6 +41,8 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     redirects: int = 0
     screenshot_url: str = ""
     measurements: dict[str, float] | None = None
+    maintenance: bool = False
+    """Whether the check began within a maintenance window."""
     evidence: Evidence | None = None
     """Only where it was asked for."""
 
@@ -73,6 +75,7 @@ def entry_of_result(result: CheckResult, *, seq: int, shard: int, position: int,
         bytes_received=seen.bytes_received,
         redirects=seen.redirects,
         measurements=seen.measurements,
+        maintenance=result.maintenance,
         evidence=seen.evidence,
     )
 

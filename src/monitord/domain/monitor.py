@@ -3,6 +3,7 @@
 import msgspec
 
 from monitord.domain.health import Health, Policy
+from monitord.domain.heartbeat import Words
 from monitord.domain.instant import SECOND, Instant
 from monitord.domain.kinds import Check
 from monitord.domain.schedule import Grid, grid_of
@@ -20,6 +21,8 @@ class MonitorSpec(msgspec.Struct, frozen=True, kw_only=True):
     success_threshold: int = 1
     recheck_interval_s: int = 10
     active: bool = True
+    parent_ids: tuple[int, ...] = ()
+    """What it depends on: while one of these is down too, its own failures are nobody's alert."""
 
 
 class Monitor(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,3 +56,5 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """The sequence number of its newest log row; 0 before the first."""
     covered_until: Instant
     """Every slot of the current schedule before this has a row, or is not owed one (I5)."""
+    words: Words | None = None
+    """Of a heartbeat: what its job has told; None: nothing yet."""

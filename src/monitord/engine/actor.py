@@ -7,10 +7,11 @@ from monitord.domain.errors import FailedPreconditionError, UnavailableError
 from monitord.domain.health import Health, Status, suspicious
 from monitord.domain.instant import Instant
 from monitord.domain.log import LogEntry
-from monitord.domain.monitor import Assignment, Monitor
+from monitord.domain.monitor import Assignment, Monitor, MonitorSpec
 from monitord.engine.agenda import Agenda
 from monitord.engine.checker import Flight, internal_error
 from monitord.engine.tools import Tools
+from monitord.engine.witness import Answer, Witness
 
 CRASHES_TO_PARK = 5
 
@@ -40,6 +41,7 @@ class Actor:
         "_suspicious",
         "_tools",
         "_waiter",
+        "_witness",
         "monitor_id",
         "status",
         "task",
@@ -61,6 +63,7 @@ class Actor:
         self._waiter: asyncio.Future[None] | None = None
         self._cut = False
         self._broken: Assignment | None = None
+        self._witness = Witness()
         # the mailbox
         self._asked: tuple[tuple[Monitor, asyncio.Future[LogEntry]], ...] = ()
         self._stop_at: Instant | None = None
@@ -92,6 +95,13 @@ class Actor:
         self._asked = (*self._asked, (monitor, answer))
         self.wake()
 
+    def tell_verify(self, not_before: float, answer: Answer) -> None:
+        """Verify: what says a check that began no earlier than about ``not_before``? One is made if need be."""
+        if not self._agenda.scheduled or self._agenda.parked or self.stopping:
+            answer.set_result(None)
+        elif self._witness.ask(not_before, answer):
+            self.wake()
+
     def tell_stop(self, grace_s: float) -> None:
         """Stop: no check begins from now on (I13); one under way has ``grace_s`` to end, then it is cancelled."""
         if self._stop_at is not None:
@@ -122,6 +132,11 @@ class Actor:
         if self._broken is not None:
             return self._broken.monitor.version
         return self._agenda.monitor.version if self._agenda.scheduled else 0
+
+    @property
+    def spec(self) -> MonitorSpec:
+        """What is checked, as last told."""
+        return self._agenda.monitor.spec
 
     @property
     def stopping(self) -> bool:
@@ -168,6 +183,9 @@ class Actor:
             if self._asked:
                 await self._check_asked(now, mono)
                 continue
+            if self._witness.is_awaited:
+                await self._check(Flight(agenda.monitor, self._key(), Trigger.RECHECK, now, mono))
+                continue
             if not agenda.scheduled:
                 return
             off_grid_s = agenda.off_grid_s(mono, wait_s, self._suspicious)
@@ -201,6 +219,7 @@ class Actor:
         self._agenda.busy(began, queued_s, on_grid=on_grid)
         if result.observation.category is not Category.ENGINE_INTERNAL:
             self._crashes = 0
+        self._witness.testify(began, result.observation.verdict)
         if on_grid:
             self._tools.meter.lag(flight.late_s + queued_s)
         self._tools.meter.observe(result)
@@ -240,6 +259,7 @@ class Actor:
         self._host = None
         self._crashes = 0
         self._broken = None
+        self._witness.fall_silent()
 
     # Crashes
 
@@ -251,6 +271,7 @@ class Actor:
     async def _recover(self) -> None:
         """Record what was in the air at the crash; wait; after too many crashes in a row, park."""
         tools = self._tools
+        self._witness.fall_silent()  # a crash says nothing of the target
         self._account(GapReason.CRASHED)
         if self._crashes != CRASHES_TO_PARK:
             await self._back_off(tools.backoff(self._crashes))
@@ -289,6 +310,7 @@ class Actor:
 
     def abandon(self) -> None:
         """Tell those who still wait for a check that it will not come."""
+        self._witness.fall_silent()
         in_flight = self._flight.answers if self._flight is not None else ()
         for answer in (*(answer for _, answer in self._asked), *in_flight):
             if answer.done():

@@ -8,11 +8,13 @@ import msgspec
 
 from monitord.domain.check import Category, CheckResult, Evidence, Observation, Step, Trigger, Verdict
 from monitord.domain.instant import Instant
-from monitord.domain.kinds import Check
+from monitord.domain.kinds import Check, HeartbeatCheck
 from monitord.domain.log import LogEntry
 from monitord.domain.monitor import Monitor
 from monitord.engine.clock import Clock
 from monitord.engine.gate import Gate
+
+_FAILED = frozenset({Verdict.DOWN, Verdict.UNREACHABLE})
 
 
 class Probe(Protocol):
@@ -20,6 +22,13 @@ class Probe(Protocol):
 
     async def __call__(self, check: Check, timeout_s: float, *, trace: bool = False) -> Observation:
         """Return what was seen within ``timeout_s``; nothing that a target does is an exception."""
+
+
+class HeartbeatJudge(Protocol):
+    """Knows what jobs have told."""
+
+    def judge(self, monitor: Monitor) -> Observation:
+        """Return what the words of a heartbeat's job say of it now."""
 
 
 SLACK_S = 0.25
@@ -49,6 +58,27 @@ class Network(Protocol):
         """Return what was seen, INCONCLUSIVE if our own network did it; ``settled``: it would decide nothing."""
 
 
+class Maintenance(Protocol):
+    """Knows which monitors are under maintenance."""
+
+    def covers(self, monitor: Monitor, moment: Instant) -> bool:
+        """Return whether a window of this monitor is open at a moment."""
+
+
+class Parents(Protocol):
+    """Knows how what a monitor depends on does."""
+
+    async def verify(self, monitor_id: int, not_before: float) -> "Parent | None":
+        """Return what a check of a monitor says that began no earlier than shortly before a moment; None: unknown."""
+
+
+class Parent(msgspec.Struct, frozen=True):
+    """What a monitor that others depend on is found to be."""
+
+    name: str
+    verdict: Verdict
+
+
 class Flight:
     """A check under way."""
 
@@ -59,6 +89,7 @@ class Flight:
         "given_up",
         "host",
         "late_s",
+        "maintenance",
         "monitor",
         "scheduled_at",
         "settled",
@@ -86,6 +117,8 @@ class Flight:
         """Who makes it, and is cancelled when the probe does not end by itself."""
         self.given_up = False
         """Whether that happened."""
+        self.maintenance = False
+        """Whether it began within a maintenance window."""
         self.settled = False
         """Whether the monitor is DOWN already, so that one more failure decides nothing."""
         self.answers: Sequence[asyncio.Future[LogEntry]] = ()
@@ -103,6 +136,7 @@ class Flight:
             started_at=self.started_at,
             duration_ms=duration_s * 1000.0,
             observation=observation,
+            maintenance=self.maintenance,
         )
 
 
@@ -117,9 +151,15 @@ class Checker:
         clock: Clock,
         stalled_since: Callable[[float], float],
         network: Network | None = None,
+        maintenance: Maintenance | None = None,
+        heartbeats: HeartbeatJudge | None = None,
     ) -> None:
         self.gate = gate
         self._network = network
+        self._maintenance = maintenance
+        self._heartbeats = heartbeats
+        self.parents: Parents | None = None
+        """Whom to ask; the supervisor, once there is one."""
         self._probe = probe
         self._clock = clock
         self._stalled_since = stalled_since
@@ -135,10 +175,15 @@ class Checker:
             # The latency clock starts inside the gate: a wait there is our lateness, not the target's.
             flight.started_at = clock.now()
             flight.began = began = clock.monotonic()
+            if self._maintenance is not None:
+                flight.maintenance = self._maintenance.covers(flight.monitor, flight.started_at)
             self._flights.add(flight)
             if not self._sweeping:
                 self._sweep_later(began)
-            observation = await self._probe(spec.check, spec.timeout_ms * 0.001)
+            if isinstance(spec.check, HeartbeatCheck) and self._heartbeats is not None:
+                observation = self._heartbeats.judge(flight.monitor)  # nothing is dialled
+            else:
+                observation = await self._probe(spec.check, spec.timeout_ms * 0.001)
             duration_s = clock.monotonic() - began
         except asyncio.CancelledError:
             if not flight.given_up or flight.task is None or flight.task.cancelling() > 1:
@@ -156,7 +201,24 @@ class Checker:
         if observation.verdict is Verdict.DOWN and self._network is not None:
             # Outside the gate: whoever waits for the anchors keeps no place from others.
             observation = await self._network.judge(observation, settled=flight.settled)
+        if observation.verdict is Verdict.DOWN and spec.parent_ids and not flight.settled:
+            observation = await self._excuse(observation, spec.parent_ids, began)
         return flight.result(duration_s, observation)
+
+    async def _excuse(self, seen: Observation, parent_ids: tuple[int, ...], began: float) -> Observation:
+        """Return what was seen, as UNREACHABLE if something that the monitor depends on is found to be down too."""
+        if self.parents is None:
+            return seen
+        found = await asyncio.gather(*(self.parents.verify(parent_id, began) for parent_id in parent_ids))
+        down = next((each for each in found if each is not None and each.verdict in _FAILED), None)
+        if down is None:
+            return seen
+        return msgspec.structs.replace(
+            seen,
+            verdict=Verdict.UNREACHABLE,
+            category=Category.DEPENDENCY_DOWN,
+            message=f"{down.name}, on which this depends, is down too. The check saw: {seen.message or seen.category}",
+        )
 
     def _sweep(self, expected: float) -> None:
         """Give up the probes that are past their deadline.

@@ -40,6 +40,8 @@ _LIKE_THE_NETWORKS = _NAMES | {
     Category.TIMEOUT_TOTAL,
     Category.ICMP_LOSS,
     Category.ICMP_UNREACHABLE,
+    # The word of a job comes by the same network.
+    Category.HEARTBEAT_MISSED,
 }
 
 

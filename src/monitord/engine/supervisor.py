@@ -10,15 +10,16 @@ from typing import TypeVar
 
 import structlog
 
-from monitord.domain.check import CheckResult
+from monitord.domain.check import CheckResult, Verdict
 from monitord.domain.errors import FailedPreconditionError, UnavailableError
 from monitord.domain.health import Health, Status
 from monitord.domain.log import LogEntry
 from monitord.domain.monitor import Assignment, Monitor
 from monitord.engine.actor import Actor
-from monitord.engine.checker import Checker
+from monitord.engine.checker import Checker, Parent
 from monitord.engine.clock import Clock
 from monitord.engine.tools import Meter, Recorder, Tools
+from monitord.engine.witness import FRESH_S
 
 log = structlog.get_logger(__name__)
 
@@ -26,6 +27,7 @@ _T = TypeVar("_T")
 
 BACKOFF_MAX_S = 60.0
 _COUNT_EVERY_S = 5.0
+_VERIFY_SLACK_S = 1.0
 _BATCH = 500
 """How many actors are touched in one turn of the loop: a few milliseconds of work."""
 
@@ -70,6 +72,7 @@ class Supervisor:
         self._successors: dict[int, Assignment] = {}
         self._endings: dict[int, list[asyncio.Future[None]]] = {}
         self._answering: set[asyncio.Task[LogEntry]] = set()
+        checker.parents = self
         self._overdue = 0
         self._statuses: Mapping[Status, int] = {}
 
@@ -169,6 +172,33 @@ class Supervisor:
         answer: asyncio.Future[LogEntry] = self._loop.create_future()
         actor.tell_check(monitor, answer)
         return await answer
+
+    async def verify(self, monitor_id: int, not_before: float) -> Parent | None:
+        """Return what a check of a monitor says that began no earlier than about ``not_before`` (monotonic, seconds).
+
+        One is made if need be, and shared by all who ask; it is stored like any re-check, but not waited for, so that
+        an outage of the database holds up nobody. None: it isn't checked here, or does not answer in time.
+        """
+        actor = self._actors.get(monitor_id)
+        if actor is None:
+            return None
+        spec = actor.spec
+        answer: asyncio.Future[Verdict | None] = self._loop.create_future()
+        actor.tell_verify(not_before, answer)
+        try:
+            # A check under way may have to end first.
+            async with asyncio.timeout(2 * spec.timeout_ms / 1000 + _VERIFY_SLACK_S):
+                verdict = await answer
+        except TimeoutError:
+            return None
+        return None if verdict is None else Parent(name=spec.name, verdict=verdict)
+
+    def recheck(self, monitor_id: int) -> None:
+        """Check a monitor at once, off its schedule, if it is checked here: something is known to have changed."""
+        actor = self._actors.get(monitor_id)
+        if actor is not None:
+            begins_from_now_on = self._clock.monotonic() + FRESH_S
+            actor.tell_verify(begins_from_now_on, self._loop.create_future())
 
     def settled(self, monitor_id: int, health: Health) -> None:
         """Take the news that a monitor's committed health changed: its re-checks begin or end."""

@@ -10,12 +10,14 @@ from monitord.domain.instant import Instant
 from monitord.domain.kinds import (
     DnsCheck,
     GrpcCheck,
+    HeartbeatCheck,
     HttpCheck,
     IcmpCheck,
     MysqlCheck,
     PostgresCheck,
     RedisCheck,
     TcpCheck,
+    TlsCheck,
     WebsocketCheck,
 )
 from monitord.probes.connect import PING_RIGHTS, may_ping
@@ -25,6 +27,7 @@ from monitord.probes.dns_client import DnsClient
 from monitord.probes.dns_resolver import ServerResolvers
 from monitord.probes.dns_system import SystemServers
 from monitord.probes.grpc import GrpcProber
+from monitord.probes.heartbeat import HeartbeatProber
 from monitord.probes.http import HttpProber
 from monitord.probes.icmp import IcmpProber
 from monitord.probes.mysql import MysqlProber
@@ -34,6 +37,7 @@ from monitord.probes.service import ServiceChecks
 from monitord.probes.table import Prober, Probes
 from monitord.probes.tcp import TcpProber
 from monitord.probes.tls import Tls
+from monitord.probes.tls_check import TlsProber
 from monitord.probes.websocket import WebsocketProber
 
 
@@ -66,7 +70,9 @@ def assemble(dialler: Dialler, options: Options, *, now: Callable[[], Instant]) 
             operator_url=options.operator_url,
         ),
         TcpCheck: TcpProber(services),
+        TlsCheck: TlsProber(services, now=now),
         DnsCheck: DnsProber(dns, SystemServers()),
+        HeartbeatCheck: HeartbeatProber(),
         GrpcCheck: GrpcProber(services, operator_url=options.operator_url),
         WebsocketCheck: WebsocketProber(services, operator_url=options.operator_url),
         PostgresCheck: PostgresProber(services),

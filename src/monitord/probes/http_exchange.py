@@ -190,7 +190,7 @@ class Exchange:
         """Judge the end of the connection by where it comes."""
         # A server's demand for a client certificate may show as nothing but this, with TLS 1.3 only now.
         if self.first_byte_at is None and self.session is not None and self.session.asked_for_certificate:
-            return tls_failure.client_certificate(self._target)
+            return tls_failure.client_certificate(self.session, self._target)
         if self.in_handshake:
             return tls_failure.closed_in_handshake(self._target)
         return self.response.end()
@@ -205,7 +205,7 @@ class Exchange:
                 Category.BODY_TRUNCATED, f"{where} reset the connection before the end of {self.response.state.value}."
             )
         if self.session is not None and self.session.asked_for_certificate:
-            return tls_failure.client_certificate(self._target)
+            return tls_failure.client_certificate(self.session, self._target)
         during = "during the TLS handshake" if self.in_handshake else "instead of answering"
         return Failure(Category.CONNECT_RESET, f"{where} reset the connection {during}.")
 

@@ -1,6 +1,7 @@
 """From what an HTTP check went through to what is said of its target."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from monitord.domain.check import Category, Observation, Phases, Verdict
 from monitord.domain.instant import Instant
@@ -16,6 +17,7 @@ from monitord.probes.http_exchange import Exchange
 from monitord.probes.http_response import Response
 from monitord.probes.http_run import Hop, Run
 from monitord.probes.text import shown
+from monitord.probes.tls import TLS_VERSIONS
 
 _OF_THE_CONTENT = (Category.ASSERT_REGEX, Category.ASSERT_JSON, Category.BODY_DECODE)
 
@@ -51,7 +53,7 @@ def conclude(
         certificate_expires_at=_expiry(exchange, certificates),
         bytes_received=exchange.received if exchange is not None and not exchange.in_handshake else 0,
         redirects=len(run.hops) - 1,
-        measurements={"http.version": hop.version} if hop.version is not None else None,
+        measurements=_figures(hop.version, _tls_version(exchange)),
         evidence=evidence_of(run, final) if explain else None,
     )
 
@@ -194,6 +196,19 @@ def _ssl_ok(hop: Hop) -> bool | None:
         return None
     failed = hop.exchange.failure
     return hop.exchange.session.established and (failed is None or not failed.category.startswith("tls."))
+
+
+def _tls_version(exchange: Exchange | None) -> float | None:
+    if exchange is None or exchange.session is None or not exchange.session.established:
+        return None
+    return TLS_VERSIONS.get(exchange.session.version())
+
+
+@lru_cache(maxsize=64)
+def _figures(http_version: float | None, tls_version: float | None) -> dict[str, float] | None:
+    # Nearly all checks have the same few figures: they share one dict, which nobody changes.
+    figures = {"http.version": http_version, "tls.version": tls_version}
+    return {name: figure for name, figure in figures.items() if figure is not None} or None
 
 
 def _expiry(exchange: Exchange | None, certificates: CertificateFacts) -> Instant | None:

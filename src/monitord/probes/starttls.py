@@ -15,6 +15,12 @@ _MAX_LDAP_BYTES = 4096
 _SMTP_LINE = re.compile(rb"([2-5][0-9]{2})([ -]?)(.*)", re.DOTALL)
 # LDAPMessage 1: ExtendedRequest with the OID of StartTLS, 1.3.6.1.4.1.1466.20037 (RFC 4511, 4.14.1).
 _LDAP_START_TLS = bytes.fromhex("301d02010177188016") + b"1.3.6.1.4.1.1466.20037"
+# messageID 1, or 0 when nobody asked; [APPLICATION 24], whose length may have any form (Active Directory always takes
+# four bytes for it); and the ENUMERATED result.
+_LDAP_ANSWER = re.compile(
+    rb"\x02\x01([\x00\x01])\x78(?:[\x00-\x7f]|\x81.|\x82..|\x83...|\x84....)\x0a\x01(.)", re.DOTALL
+)
+_LDAP_RESULTS = {1: "operations error", 2: "protocol error", 8: "stronger authentication required", 52: "unavailable"}
 # Length 8, code 80877103 (Postgres, "SSL Session Encryption").
 _POSTGRES_SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 
@@ -27,17 +33,24 @@ async def request(channel: Channel, security: Security, trial: Trial) -> None:
 
 
 async def _smtp(channel: Channel) -> None:
-    code, _ = await _smtp_reply(channel, "its greeting")
+    code, lines = await _smtp_reply(channel, "a new connection")
     if code != 220:
-        raise StepError(_refused(channel, "SMTP", f"its greeting has code {code}"))
+        raise StepError(_unwilling(channel, "SMTP", f"its greeting is {code} {_joined(lines)}"))
     await channel.send(b"EHLO monitord.invalid\r\n")
     code, lines = await _smtp_reply(channel, "EHLO")
-    if code != 250 or not any(line.strip().upper() == b"STARTTLS" for line in lines):
+    if code != 250:
+        raise StepError(_refused(channel, "SMTP", f"it answered EHLO with {code} {_joined(lines)}"))
+    # The first line names the server, the others what it offers (RFC 5321, 4.1.1.1).
+    if not any(line.strip().upper() == b"STARTTLS" for line in lines[1:]):
         raise StepError(_refused(channel, "SMTP", "it does not offer STARTTLS"))
     await channel.send(b"STARTTLS\r\n")
     code, lines = await _smtp_reply(channel, "STARTTLS")
     if code != 220:
-        raise StepError(_refused(channel, "SMTP", f"it answered {code} {shown(b' '.join(lines), 80)}"))
+        raise StepError(_refused(channel, "SMTP", f"it answered {code} {_joined(lines)}"))
+
+
+def _joined(lines: list[bytes]) -> str:
+    return shown(b" ".join(lines)[:320], 80)
 
 
 async def _smtp_reply(channel: Channel, what: str) -> tuple[int, list[bytes]]:
@@ -56,19 +69,23 @@ async def _smtp_reply(channel: Channel, what: str) -> tuple[int, list[bytes]]:
 
 async def _imap(channel: Channel) -> None:
     greeting = await channel.line()
-    if not greeting.upper().startswith(b"* OK"):
-        raise StepError(
-            _refused(channel, "IMAP", f"it greets with {shown(greeting, 80)!r}")
-            if greeting.startswith(b"* ")
-            else _not_spoken(channel, "IMAP", greeting)
-        )
+    words = greeting.upper()
+    if words.startswith(b"* BYE"):
+        raise StepError(_unwilling(channel, "IMAP", f"it greets with {shown(greeting, 80)!r}"))
+    if words.startswith(b"* PREAUTH"):
+        raise StepError(_refused(channel, "IMAP", "it greets with PREAUTH, after which there is no STARTTLS"))
+    if not words.startswith(b"* OK"):
+        raise StepError(_not_spoken(channel, "IMAP", greeting))
     await channel.send(b"m1 STARTTLS\r\n")
     for _ in range(_MAX_LINES):
         line = await channel.line()
-        if line.upper().startswith(b"M1 OK"):
+        words = line.upper()
+        if words.startswith(b"M1 OK"):
             return
-        if not line.startswith(b"* "):
+        if words.startswith((b"M1 NO", b"M1 BAD", b"* BYE")):
             raise StepError(_refused(channel, "IMAP", f"it answered {shown(line, 80)!r}"))
+        if not line.startswith(b"* "):
+            raise StepError(_not_spoken(channel, "IMAP", line))
     raise StepError(_endless(channel, "STARTTLS"))
 
 
@@ -76,14 +93,16 @@ async def _pop3(channel: Channel) -> None:
     greeting = await channel.line()
     if not greeting.startswith(b"+OK"):
         raise StepError(
-            _refused(channel, "POP3", f"it greets with {shown(greeting, 80)!r}")
+            _unwilling(channel, "POP3", f"it greets with {shown(greeting, 80)!r}")
             if greeting.startswith(b"-ERR")
             else _not_spoken(channel, "POP3", greeting)
         )
     await channel.send(b"STLS\r\n")
     line = await channel.line()
-    if not line.startswith(b"+OK"):
+    if line.startswith(b"-ERR"):
         raise StepError(_refused(channel, "POP3", f"it answered {shown(line, 80)!r}"))
+    if not line.startswith(b"+OK"):
+        raise StepError(_not_spoken(channel, "POP3", line))
 
 
 async def _ldap(channel: Channel) -> None:
@@ -93,12 +112,16 @@ async def _ldap(channel: Channel) -> None:
     if tag != 0x30 or size > _MAX_LDAP_BYTES:
         raise StepError(_not_spoken(channel, "LDAP", bytes([tag])))
     message = await channel.exactly(size)
-    # messageID 1, [APPLICATION 24], whose length may have any form, and the ENUMERATED result.
-    match = re.match(rb"\x02\x01\x01\x78(?:[\x00-\x7f]|\x81.|\x82..)\x0a\x01(.)", message, re.DOTALL)
+    match = _LDAP_ANSWER.match(message)
     if match is None:
         raise StepError(_not_spoken(channel, "LDAP", message))
-    if match[1] != b"\0":
-        raise StepError(_refused(channel, "LDAP", f"it answered with result code {match[1][0]}"))
+    number, result = match[1][0], match[2][0]
+    told = f"result code {result}" + (f" ({_LDAP_RESULTS[result]})" if result in _LDAP_RESULTS else "")
+    if not number:
+        # Unasked, as servers say that they hang up (RFC 4511, 4.4.1).
+        raise StepError(_unwilling(channel, "LDAP", f"it hangs up with {told}"))
+    if result:
+        raise StepError(_refused(channel, "LDAP", f"it answered with {told}"))
 
 
 async def _ber_header(channel: Channel) -> tuple[int, int]:
@@ -116,6 +139,16 @@ async def _postgres(channel: Channel) -> None:
     answer = await channel.exactly(1)
     if answer == b"N":
         raise StepError(_refused(channel, "Postgres", "it does not offer TLS"))
+    if answer == b"E":
+        # An error message follows, for which nobody vouches (CVE-2024-10977): its text is not read. And other servers'
+        # words for an error begin with the same letter.
+        raise StepError(
+            Failure(
+                Category.PROTOCOL_INVALID,
+                f"{channel.peer.authority} answers the request for TLS with an error: either it serves nobody now, or "
+                "it is no Postgres.",
+            )
+        )
     if answer != b"S":
         raise StepError(_not_spoken(channel, "Postgres", answer))
 
@@ -131,6 +164,10 @@ _REQUESTS = {
 
 def _refused(channel: Channel, protocol: str, why: str) -> Failure:
     return Failure(Category.TLS_REQUIRED, f"{channel.peer.authority} won't begin TLS over {protocol}: {why}.")
+
+
+def _unwilling(channel: Channel, protocol: str, why: str) -> Failure:
+    return Failure(Category.PROTOCOL_REFUSED, f"{channel.peer.authority} won't serve over {protocol}: {why}.")
 
 
 def _not_spoken(channel: Channel, protocol: str, data: bytes) -> Failure:

@@ -26,5 +26,6 @@ def shown(raw: bytes | str, limit: int = 200) -> str:
 
 
 def _flat(char: str) -> str:
-    # Line and paragraph separators would break a line where none is expected.
-    return " " if unicodedata.category(char) in ("Zl", "Zp") else char
+    # Separators of lines and paragraphs would break a line where none is expected; other odd spaces look like what they
+    # are not.
+    return " " if unicodedata.category(char)[0] == "Z" else char

@@ -14,12 +14,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from monitord.domain.connection import NO_TLS_SETTINGS, TlsSettings
+from monitord.domain.target import parse_endpoint
 from monitord.probes.dial import Peer
 from monitord.probes.tls_openssl import Alpn, OpensslEngine
 from monitord.probes.tls_rustls import RustlsEngine
 
 _MAX_REMEMBERED = 4096
 _REMEMBER_S = 900.0
+
+TLS_VERSIONS = {"TLSv1.2": 1.2, "TLSv1.3": 1.3}
+"""The versions that are spoken here, as figures (``tls.version``)."""
 
 
 class Session(Protocol):
@@ -30,10 +34,14 @@ class Session(Protocol):
     """The server ended the session properly (close_notify)."""
     judge: bool
     """It is OpenSSL's: what it says counts."""
+    server_name: str
+    """Who the server must be by its certificate: what is asked for (SNI) where it is a name."""
+    shows_certificate: bool
+    """A client certificate is shown to a server that asks for one."""
 
     @property
     def asked_for_certificate(self) -> bool:
-        """The server asked for a client certificate (and got none), as far as is known."""
+        """The server asked for a client certificate, as far as is known."""
 
     def receive(self, data: bytes) -> bytes:
         """Take bytes from the network; return what they decrypt to. ``established`` may have changed afterwards."""
@@ -96,7 +104,7 @@ class Tls:
             ValueError: the settings hold what OpenSSL can't use; the text says what.
         """
         if settings is not NO_TLS_SETTINGS and settings != NO_TLS_SETTINGS:
-            host = settings.server_name or target.host
+            host = parse_endpoint(settings.server_name, target.port).host if settings.server_name else target.host
             return self._openssl.session(host, verify=verify, settings=settings, alpn=alpn)
         if self._rustls is None or judge or alpn or self._is_judged_first(target):
             return self._openssl.session(target.host, verify=verify, alpn=alpn)

@@ -8,6 +8,9 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from monitord.domain.connection import NO_TLS_SETTINGS, TlsSettings
 
 _READ = 64 * 1024
@@ -64,7 +67,7 @@ class OpensslEngine:
                 self._own.popitem(last=False)
         else:
             self._own.move_to_end(key)
-        return OpensslSession(context, host)
+        return OpensslSession(context, host, shows_certificate=bool(settings.client_certificate_pem))
 
     def _shared(self, verify: bool, alpn: Alpn) -> ssl.SSLContext:
         context = self._contexts.get((verify, alpn))
@@ -75,20 +78,33 @@ class OpensslEngine:
 
     def _make(self, verify: bool, settings: TlsSettings) -> ssl.SSLContext:
         try:
+            # Roots take 20 ms to load, and for a key that can't be used each check would come here.
+            _show(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), settings)
             if settings.ca_pem:
                 context = _context(verify, (), only=True)
-                context.load_verify_locations(cadata=settings.ca_pem)
+                context.load_verify_locations(cadata=_der(settings.ca_pem))
             else:
                 context = _context(verify, self._roots)
-            if settings.client_certificate_pem:
-                with _pem_file(settings.client_certificate_pem + "\n" + settings.client_key_pem.value) as path:
-                    # A password is never asked for: OpenSSL would read it from the terminal.
-                    context.load_cert_chain(path, password=lambda: "")
-        except ssl.SSLError as error:
-            raise ValueError(
-                f"the certificates or the key of this monitor can't be used: {error.reason or error}"
-            ) from None
+            _show(context, settings)
+        except (OSError, ValueError) as error:  # OpenSSL's errors are an OSError; so is the lack of a descriptor
+            reason = getattr(error, "reason", None) or error
+            raise ValueError(f"the certificates or the key of this monitor can't be used: {reason}") from None
         return context
+
+
+def _show(context: ssl.SSLContext, settings: TlsSettings) -> None:
+    """Let a context show the client certificate of a monitor, if it has one."""
+    if settings.client_certificate_pem:
+        with _pem_file(settings.client_certificate_pem + "\n" + settings.client_key_pem.value) as path:
+            # A password is never asked for: OpenSSL would read it from the terminal.
+            context.load_cert_chain(path, password=lambda: "")
+
+
+def _der(pem: str) -> bytes:
+    """Return certificates as OpenSSL's wrapper takes them whatever stands between them."""
+    return b"".join(
+        certificate.public_bytes(Encoding.DER) for certificate in x509.load_pem_x509_certificates(pem.encode())
+    )
 
 
 @contextlib.contextmanager
@@ -123,10 +139,12 @@ class OpensslSession:
 
     judge = True
 
-    def __init__(self, context: ssl.SSLContext, host: str) -> None:
+    def __init__(self, context: ssl.SSLContext, host: str, *, shows_certificate: bool = False) -> None:
         """Begin the handshake."""
         self.established = False
         self.closed = False
+        self.server_name = host
+        self.shows_certificate = shows_certificate
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         assert isinstance(tls, _Watched)
@@ -199,7 +217,10 @@ def _context(verify: bool, roots: Sequence[bytes], *, only: bool = False) -> ssl
     if verify:
         if not only:
             context.load_default_certs()
+        known = set(context.get_ca_certs(binary_form=True))
         for root in roots:
+            if root in known:
+                continue  # most are the system's, and so are OpenSSL's own
             context.load_verify_locations(cadata=root)
     else:
         context.check_hostname = False

@@ -45,11 +45,11 @@ class RustlsEngine:
     def session(self, host: str, port: int, *, verify: bool) -> "RustlsSession":
         """Begin a session with a server known as ``host``."""
         if not verify:
-            return RustlsSession(self._unverified.build_client_connection(host))
+            return RustlsSession(self._unverified.build_client_connection(host), host)
         known = self._known.get((host, port))
         if known is not None:
-            return RustlsSession(known.build_client_connection(host))
-        return RustlsSession(self._all.build_client_connection(host), learner=(self, host, port))
+            return RustlsSession(known.build_client_connection(host), host)
+        return RustlsSession(self._all.build_client_connection(host), host, learner=(self, host, port))
 
     def forget(self, host: str, port: int) -> None:
         """Trust all roots again for this server: a session with it failed."""
@@ -80,9 +80,11 @@ class RustlsSession:
 
     judge = False
     asked_for_certificate = False
+    shows_certificate = False
 
-    def __init__(self, connection: Any, learner: tuple[RustlsEngine, str, int] | None = None) -> None:
+    def __init__(self, connection: Any, server_name: str, learner: tuple[RustlsEngine, str, int] | None = None) -> None:
         """Begin the handshake on a fresh connection; tell ``learner`` about its chain once it is verified."""
+        self.server_name = server_name
         self.established = False
         self.closed = False
         self._connection = connection

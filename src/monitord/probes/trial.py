@@ -10,7 +10,7 @@ from monitord.probes.connect import endpoint
 from monitord.probes.deadline import Deadline
 from monitord.probes.dial import Dialled
 from monitord.probes.failure import Failure
-from monitord.probes.tls import Session
+from monitord.probes.tls import TLS_VERSIONS, Session
 
 _MAX_CERTIFICATES = 5
 _MAX_STEPS = 100
@@ -84,6 +84,8 @@ class Trial:
         dialled, session = self.dialled, self.session
         leaf = session.leaf() if session is not None else None
         facts = read_certificate(leaf) if leaf is not None else None
+        if session is not None and self.secured and (version := TLS_VERSIONS.get(session.version())) is not None:
+            self.measurements["tls.version"] = version
         return Observation(
             verdict=verdict,
             category=final.category if final is not None else None,

@@ -30,6 +30,7 @@ def check_log_pb(entry: LogEntry, *, with_evidence: bool = False) -> pb.CheckLog
         redirects=entry.redirects,
         counted=entry.counted,
         measurements=entry.measurements,
+        maintenance=entry.maintenance,
     )
     if entry.gap_until is not None:
         message.gap_end_time.CopyFrom(timestamp_pb(entry.gap_until))

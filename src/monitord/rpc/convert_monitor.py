@@ -61,6 +61,7 @@ def read_spec(message: pb.Monitor, limits: Limits, found: list[Violation]) -> Mo
         success_threshold=message.success_threshold or DEFAULT_SUCCESS_THRESHOLD,
         recheck_interval_s=recheck_s,
         active=message.active if message.HasField("active") else True,
+        parent_ids=tuple(dict.fromkeys(message.parent_ids)),
     )
 
 
@@ -114,6 +115,7 @@ def spec_pb(spec: MonitorSpec) -> pb.Monitor:
         success_threshold=spec.success_threshold,
         recheck_interval=Duration(seconds=spec.recheck_interval_s),
         active=spec.active,
+        parent_ids=spec.parent_ids,
     )
     write_check(message, spec.check)
     return message

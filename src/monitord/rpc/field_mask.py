@@ -30,6 +30,7 @@ WRITABLE = (
     "success_threshold",
     "recheck_interval",
     "active",
+    "parent_ids",
     *_KINDS,
 )
 """Fields of a monitor that a user decides: an explicit list, so that no new field becomes writable by itself (T11)."""
@@ -140,9 +141,9 @@ def merge(stored: pb.Monitor, request: pb.Monitor, paths: Iterable[str]) -> None
     for path in paths:
         kind, _, field = path.partition(".")
         if field:
-            _replace(getattr(stored, kind), getattr(request, kind), field)
+            replace_field(getattr(stored, kind), getattr(request, kind), field)
         else:
-            _replace(stored, request, kind)
+            replace_field(stored, request, kind)
 
 
 def _populated(request: pb.Monitor) -> Iterator[str]:
@@ -155,7 +156,8 @@ def _populated(request: pb.Monitor) -> Iterator[str]:
             yield descriptor.name
 
 
-def _replace(target: Message, source: Message, field: str) -> None:
+def replace_field(target: Message, source: Message, field: str) -> None:
+    """Give a field of ``target`` the value that it has in ``source``; if it has none, take it away."""
     target.ClearField(field)
     descriptor = target.DESCRIPTOR.fields_by_name[field]
     if descriptor.is_repeated:

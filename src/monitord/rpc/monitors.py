@@ -15,6 +15,7 @@ from monitord.domain.log import entry_of_result
 from monitord.domain.monitor import MonitorSpec
 from monitord.domain.queries import Applied, ApplyAction, MonitorMetrics, MonitorQuery, MonitorView
 from monitord.domain.secrets import lacks_secrets
+from monitord.identity.principal import Scope
 from monitord.rpc import context as call
 from monitord.rpc.convert_log import check_log_pb
 from monitord.rpc.convert_metrics import metrics_pb, window_of
@@ -26,8 +27,8 @@ from monitord.rpc.limits import CallLimit
 from monitord.rpc.paging import fill
 from monitord.rpc.requests import RequestLedger, require_id, require_request_id
 from monitord.rpc.specs import SpecReader
+from monitord.v1 import monitor_pb2, monitor_service_pb2_grpc
 from monitord.v1 import monitor_service_pb2 as pb
-from monitord.v1 import monitor_service_pb2_grpc
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
@@ -92,6 +93,7 @@ class MonitorService(monitor_service_pb2_grpc.MonitorServiceServicer):
         requests: RequestLedger,
         engine: Engine,
         specs: SpecReader,
+        ping_url: Callable[[int, int], str],
         now: Callable[[], Instant],
     ) -> None:
         self._store = store
@@ -99,6 +101,7 @@ class MonitorService(monitor_service_pb2_grpc.MonitorServiceServicer):
         self._requests = requests
         self._engine = engine
         self._specs = specs
+        self._ping_url = ping_url
         self._now = now
         self._tests = CallLimit("tests", per_caller=4, in_all=32)
 
@@ -123,19 +126,20 @@ class MonitorService(monitor_service_pb2_grpc.MonitorServiceServicer):
         else:
             response = await create()
         await self._engine.acts_on([_aim(view) for view in created])
+        self._add_ping_url(response.monitor)
         return response
 
     async def GetMonitor(self, request: pb.GetMonitorRequest, context: Context) -> pb.GetMonitorResponse:
         """Return a monitor."""
         view = await self._store.get(call.principal().org_id, require_id(request.id))
-        return pb.GetMonitorResponse(monitor=monitor_pb(view))
+        return pb.GetMonitorResponse(monitor=self._monitor_pb(view))
 
     async def ListMonitors(self, request: pb.ListMonitorsRequest, context: Context) -> pb.ListMonitorsResponse:
         """Return a page of monitors."""
         org_id = call.principal().org_id
         query, page = read_monitor_query(request, org_id)
         views = await self._store.list(org_id, query)
-        messages = fill(views, page.size, monitor_pb)
+        messages = fill(views, page.size, self._monitor_pb)
         token = monitors_token(page, query.order, views, len(messages))
         return pb.ListMonitorsResponse(monitors=messages, next_page_token=token)
 
@@ -150,7 +154,7 @@ class MonitorService(monitor_service_pb2_grpc.MonitorServiceServicer):
             expected_version=version_of(request.monitor.etag),
         )
         await self._engine.acts_on([_aim(view)])
-        return pb.UpdateMonitorResponse(monitor=monitor_pb(view))
+        return pb.UpdateMonitorResponse(monitor=self._monitor_pb(view))
 
     async def DeleteMonitor(self, request: pb.DeleteMonitorRequest, context: Context) -> pb.DeleteMonitorResponse:
         """Delete a monitor, and wait until no check of it can start any more (I13)."""
@@ -161,11 +165,11 @@ class MonitorService(monitor_service_pb2_grpc.MonitorServiceServicer):
 
     async def PauseMonitor(self, request: pb.PauseMonitorRequest, context: Context) -> pb.PauseMonitorResponse:
         """Stop the checks of a monitor."""
-        return pb.PauseMonitorResponse(monitor=monitor_pb(await self._set_active(request.id, False)))
+        return pb.PauseMonitorResponse(monitor=self._monitor_pb(await self._set_active(request.id, False)))
 
     async def ResumeMonitor(self, request: pb.ResumeMonitorRequest, context: Context) -> pb.ResumeMonitorResponse:
         """Check a monitor again."""
-        return pb.ResumeMonitorResponse(monitor=monitor_pb(await self._set_active(request.id, True)))
+        return pb.ResumeMonitorResponse(monitor=self._monitor_pb(await self._set_active(request.id, True)))
 
     async def CheckNow(self, request: pb.CheckNowRequest, context: Context) -> pb.CheckNowResponse:
         """Check a monitor at once and return the stored row."""
@@ -226,6 +230,16 @@ class MonitorService(monitor_service_pb2_grpc.MonitorServiceServicer):
             return specs
         stored = await self._store.list(org_id, MonitorQuery(limit=len(names), names=names))
         return self._specs.with_secrets(specs, {view.monitor.spec.name: view.monitor.spec for view in stored})
+
+    def _monitor_pb(self, view: MonitorView) -> monitor_pb2.Monitor:
+        message = monitor_pb(view)
+        self._add_ping_url(message)
+        return message
+
+    def _add_ping_url(self, message: monitor_pb2.Monitor) -> None:
+        """Add the URL of a heartbeat's job, for those who may change the monitor; it is stored nowhere (T15)."""
+        if message.WhichOneof("kind") == "heartbeat" and call.principal().scope >= Scope.WRITE:
+            message.heartbeat.ping_url = self._ping_url(message.id, message.heartbeat.ping_url_version)
 
     async def _set_active(self, monitor_id: int, active: bool) -> MonitorView:
         view = await self._store.set_active(call.principal().org_id, require_id(monitor_id), active)

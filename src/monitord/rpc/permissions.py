@@ -27,6 +27,8 @@ _MANY_WRITES = Rule(Scope.WRITE, default_deadline_s=30.0)
 
 _MONITORS = "/monitord.v1.MonitorService/"
 _LOGS = "/monitord.v1.CheckLogService/"
+_MAINTENANCE = "/monitord.v1.MaintenanceService/"
+_HEARTBEATS = "/monitord.v1.HeartbeatService/"
 _AUTH = "/monitord.v1.AuthService/"
 
 RULES: dict[str, Rule] = {
@@ -44,6 +46,13 @@ RULES: dict[str, Rule] = {
     _LOGS + "ListCheckLogs": _READ,
     _LOGS + "GetCheckLog": _READ,
     _LOGS + "TailCheckLogs": _READ,
+    _MAINTENANCE + "CreateMaintenanceWindow": _WRITE,
+    _MAINTENANCE + "GetMaintenanceWindow": _READ,
+    _MAINTENANCE + "ListMaintenanceWindows": _READ,
+    _MAINTENANCE + "UpdateMaintenanceWindow": _WRITE,
+    _MAINTENANCE + "DeleteMaintenanceWindow": _WRITE,
+    _HEARTBEATS + "Ping": _WRITE,
+    _HEARTBEATS + "ListPings": _READ,
     _AUTH + "Login": _PUBLIC,
     _AUTH + "Refresh": _PUBLIC,
     _AUTH + "Logout": _PUBLIC,

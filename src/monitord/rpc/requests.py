@@ -25,10 +25,10 @@ class RequestLedger(Protocol):
         ...
 
 
-def require_id(value: int, field: str = "id") -> int:
+def require_id(value: int, field: str = "id", what: str = "monitor") -> int:
     """Return an id that may exist. Raises InvalidArgumentError for 0, which is what is not set, and below."""
     if value < 1:
-        raise InvalidArgumentError([Violation(field, f"must be the id of a monitor, which is 1 or more, not {value}")])
+        raise InvalidArgumentError([Violation(field, f"must be the id of a {what}, which is 1 or more, not {value}")])
     return value
 
 

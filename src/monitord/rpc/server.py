@@ -14,8 +14,10 @@ from grpc_reflection.v1alpha import reflection
 
 from monitord.rpc.check_logs import CheckLogService
 from monitord.rpc.health import Health
+from monitord.rpc.heartbeats import HeartbeatService
 from monitord.rpc.interceptors import Authenticator, Edge, RpcMeter
 from monitord.rpc.limits import CallLimit
+from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.monitors import MonitorService
 from monitord.rpc.permissions import RULES
 from monitord.v1 import (
@@ -23,6 +25,10 @@ from monitord.v1 import (
     auth_service_pb2_grpc,
     check_log_service_pb2,
     check_log_service_pb2_grpc,
+    heartbeat_service_pb2,
+    heartbeat_service_pb2_grpc,
+    maintenance_service_pb2,
+    maintenance_service_pb2_grpc,
     monitor_service_pb2,
     monitor_service_pb2_grpc,
 )
@@ -78,6 +84,8 @@ class Services:
     monitors: MonitorService
     check_logs: CheckLogService
     auth: auth_service_pb2_grpc.AuthServiceServicer
+    maintenance: MaintenanceService
+    heartbeats: HeartbeatService
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +197,13 @@ def _credentials(tls: Tls) -> grpc.ServerCredentials:
 
 SERVICE_NAMES = [
     service.full_name
-    for file in (monitor_service_pb2, check_log_service_pb2, auth_service_pb2)
+    for file in (
+        monitor_service_pb2,
+        check_log_service_pb2,
+        maintenance_service_pb2,
+        heartbeat_service_pb2,
+        auth_service_pb2,
+    )
     for service in file.DESCRIPTOR.services_by_name.values()
 ]
 """Full names of the services of the API."""
@@ -200,6 +214,8 @@ def _register(server: grpc.aio.Server, services: Services, health: Health) -> No
     monitor_service_pb2_grpc.add_MonitorServiceServicer_to_server(services.monitors, server)
     check_log_service_pb2_grpc.add_CheckLogServiceServicer_to_server(services.check_logs, server)
     auth_service_pb2_grpc.add_AuthServiceServicer_to_server(services.auth, server)
+    heartbeat_service_pb2_grpc.add_HeartbeatServiceServicer_to_server(services.heartbeats, server)
+    maintenance_service_pb2_grpc.add_MaintenanceServiceServicer_to_server(services.maintenance, server)
     health_pb2_grpc.add_HealthServicer_to_server(health, untyped)
     reflected = [*SERVICE_NAMES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]
     reflection.enable_server_reflection(reflected, untyped)

@@ -8,9 +8,11 @@ from datetime import datetime
 
 from monitord.domain.check import Trigger
 from monitord.domain.instant import SECOND, Instant, from_datetime, to_datetime
+from monitord.domain.kinds import HeartbeatCheck
 from monitord.domain.monitor import Assignment, Monitor
 from monitord.storage import rows
 from monitord.storage.database import Connection, Database, Row
+from monitord.storage.heartbeats import words_of
 from monitord.storage.monitor_rows import RECENT
 from monitord.storage.monitors import wall_clock
 from monitord.storage.sealing import Sealer
@@ -103,12 +105,14 @@ class Assignments:
         found = [(rows.monitor(row[:end], self._sealer), row) for row in await held.fetch(MONITORS, ids)]
         now = self._clock()
         newest = await _newest(held, [monitor for monitor, _ in found], now)
+        words = await words_of(held, (m.id for m, _ in found if isinstance(m.spec.check, HeartbeatCheck)))
         return [
             Assignment(
                 monitor=monitor,
                 health=rows.health(row[end:-1]),
                 last_seq=last_seq,
                 covered_until=_covered_until(monitor, row[-1], covered, now),
+                words=words.get(monitor.id),
             )
             for monitor, row in found
             for last_seq, covered in (newest.get(monitor.id, (0, None)),)

@@ -12,7 +12,6 @@ from monitord.domain.check import Category, CheckResult, Verdict
 from monitord.domain.health import Health, Policy, Status, Transition, observe, steady
 from monitord.storage.spool import Awaited, GapRecord, Item, Parking
 
-_SILENT = frozenset({Verdict.INCONCLUSIVE, Verdict.BLOCKED})
 _FROZEN = frozenset({Status.PAUSED, Status.FAULTED})
 
 
@@ -117,20 +116,20 @@ def _add_result(made: Draft, result: CheckResult) -> None:
         fixed = track.fixed
     else:
         fixed = made.fixed.get(monitor_id)
-    if verdict is fixed:
+    if verdict is fixed and not result.maintenance:
         _add_row(made, monitor_id, result, counted=True)
         return
-    counted = verdict not in _SILENT and health.status not in _FROZEN
+    counted = health.status not in _FROZEN
     seq = _add_row(made, monitor_id, result, counted=counted)
     if not counted:
         return
     after, transition = fold(health, result, track.policy)
     made.healths[monitor_id] = after
-    if after == health:
+    if after == health and not result.maintenance:
         made.fixed[monitor_id] = verdict
     else:
         made.fixed.pop(monitor_id, None)
-    if not steady(health, verdict):
+    if not steady(health, verdict, result.maintenance):
         made.loud.add(monitor_id)
     if transition is not None:
         seen = result.observation
@@ -142,7 +141,8 @@ def fold(health: Health, result: CheckResult, policy: Policy) -> tuple[Health, T
 
     A transition never lies before the one it follows, should the wall clock have been set back (I18).
     """
-    return observe(health, result.observation.verdict, max(result.started_at, health.since), policy)
+    at = max(result.started_at, health.since)
+    return observe(health, result.observation.verdict, at, policy, result.maintenance)
 
 
 def _add_parking(made: Draft, parking: Parking) -> None:
@@ -160,7 +160,7 @@ def _add_parking(made: Draft, parking: Parking) -> None:
     made.healths[monitor.id] = msgspec.structs.replace(health, status=Status.FAULTED, since=at)
     made.fixed.pop(monitor.id, None)
     made.loud.add(monitor.id)
-    transition = Transition(before=health.status, after=Status.FAULTED, at=at)
+    transition = Transition(health.status, Status.FAULTED, at, health.judged, health.judged)
     made.shifts.append(Shift(monitor.org_id, monitor.id, None, transition, Category.ENGINE_INTERNAL, parking.message))
 
 

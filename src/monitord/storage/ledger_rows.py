@@ -109,6 +109,7 @@ def _result_record(result: CheckResult, seq: int, shard: int, position: int, cou
         seen.redirects,
         None,
         seen.measurements,
+        result.maintenance or None,
     )
 
 
@@ -131,7 +132,7 @@ def _gap_record(record: GapRecord, seq: int, shard: int, position: int) -> tuple
         _moment(entry.gap_until),
         entry.category.value,
         entry.message,
-        *(None,) * 16,
+        *(None,) * 17,
     )
 
 

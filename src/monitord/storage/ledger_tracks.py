@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 
-from monitord.domain.check import CheckResult, Verdict
+from monitord.domain.check import CheckResult
 from monitord.domain.health import Health, Policy, Status, steady
 from monitord.domain.monitor import Assignment
 from monitord.storage.ledger_draft import Draft, Track, fold
@@ -12,7 +12,6 @@ from monitord.storage.ledger_draft import Draft, Track, fold
 _REMEMBERED_S = 600.0
 """How long the sequence of a monitor that stopped is remembered: longer than anyone takes to adopt what they read."""
 
-_SILENT = frozenset({Verdict.INCONCLUSIVE, Verdict.BLOCKED})
 _FROZEN = frozenset({Status.PAUSED, Status.FAULTED})
 
 
@@ -72,14 +71,14 @@ class Tracks:
             return False, True
         if monitor_id in self._ahead:
             health = self._ahead[monitor_id]
-        elif verdict is track.fixed and result.monitor_version == track.version:
+        elif verdict is track.fixed and result.monitor_version == track.version and not result.maintenance:
             return True, False
         else:
             health = track.health
-        if result.monitor_version < track.version or verdict in _SILENT or health.status in _FROZEN:
+        if result.monitor_version < track.version or health.status in _FROZEN:
             return True, False
         self._ahead[monitor_id], _ = fold(health, result, track.policy)
-        quiet = steady(health, verdict)
+        quiet = steady(health, verdict, result.maintenance)
         return quiet, not quiet
 
     def commit(self, draft: Draft, fresh: Mapping[int, Track]) -> None:

@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
 
-from monitord.domain.alert import Silence, alert_kind, ends_incident, opens_incident
-from monitord.domain.health import Health, Policy
+from monitord.domain.alert import Silence, alert_kind, ends_incident, opens_incident, silence_of
+from monitord.domain.health import Health, Policy, Transition
 from monitord.domain.instant import to_datetime
 from monitord.storage import rows
 from monitord.storage.database import Transaction
@@ -42,12 +42,14 @@ LEFT JOIN LATERAL (
 WHERE (m.org_id, m.id) IN (SELECT * FROM unnest($1::bigint[], $2::bigint[]))
 """  # noqa: S608 - made of constants
 UPSERT_STATES = """
-INSERT INTO monitor_states (org_id, monitor_id, status, since, down_streak, degraded_streak, alive_streak, up_streak)
+INSERT INTO monitor_states (org_id, monitor_id, status, since, down_streak, degraded_streak, alive_streak, up_streak,
+                            judged, failed_streak, blind_streak)
 SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::timestamptz[], $5::smallint[], $6::smallint[],
-                     $7::smallint[], $8::smallint[])
+                     $7::smallint[], $8::smallint[], $9::smallint[], $10::smallint[], $11::smallint[])
 ON CONFLICT (org_id, monitor_id) DO UPDATE SET
     status = EXCLUDED.status, since = EXCLUDED.since, down_streak = EXCLUDED.down_streak,
-    degraded_streak = EXCLUDED.degraded_streak, alive_streak = EXCLUDED.alive_streak, up_streak = EXCLUDED.up_streak
+    degraded_streak = EXCLUDED.degraded_streak, alive_streak = EXCLUDED.alive_streak, up_streak = EXCLUDED.up_streak,
+    judged = EXCLUDED.judged, failed_streak = EXCLUDED.failed_streak, blind_streak = EXCLUDED.blind_streak
 """
 TRANSITION_IDS = """
 SELECT nextval(pg_get_serial_sequence('monitor_transitions', 'id')) FROM generate_series(1, $1::int)
@@ -162,7 +164,7 @@ async def load_tracks(tx: Transaction, keys: Collection[tuple[int, int]]) -> dic
             version=row["version"],
             active=row["is_active"],
             policy=Policy(row["failure_threshold"], row["success_threshold"]),
-            health=rows.health(row[6:12]),
+            health=rows.health(row[6 : 6 + len(rows.HEALTH_COLUMNS)]),
             seq=row["seq"],
         )
         for row in found
@@ -194,10 +196,13 @@ async def _write_states(tx: Transaction, states: Sequence[tuple[int, int, Health
             health.degraded_streak,
             health.alive_streak,
             health.up_streak,
+            health.judged,
+            health.failed_streak,
+            health.blind_streak,
         )
         for org_id, monitor_id, health in states
     ]
-    await tx.execute(UPSERT_STATES, *_columns(values, 8))
+    await tx.execute(UPSERT_STATES, *_columns(values, 11))
 
 
 async def _write_shifts(tx: Transaction, shifts: Sequence[Shift]) -> None:
@@ -220,7 +225,7 @@ async def _write_shifts(tx: Transaction, shifts: Sequence[Shift]) -> None:
             to_datetime(shift.transition.at),
             None if shift.category is None else shift.category.value,
             text(shift.message),
-            _silence(i in speaking, i in alerted),
+            _silence(shift.transition, i in speaking, i in alerted),
         )
         for i, shift in zip(ids, shifts, strict=True)
     ]
@@ -230,11 +235,11 @@ async def _write_shifts(tx: Transaction, shifts: Sequence[Shift]) -> None:
         await tx.execute(INSERT_ALERTS, *_columns(alerts, 5))
 
 
-def _silence(speaks: bool, alerted: bool) -> Silence | None:
+def _silence(transition: Transition, speaks: bool, alerted: bool) -> Silence | None:
     """Return why nobody is told (I2)."""
     if alerted:
         return None
-    return Silence.NO_CONTACTS if speaks else Silence.UNREMARKABLE
+    return Silence.NO_CONTACTS if speaks else silence_of(transition)
 
 
 async def _write_incidents(tx: Transaction, shifts: Sequence[tuple[int, Shift]]) -> None:
@@ -246,11 +251,11 @@ async def _write_incidents(tx: Transaction, shifts: Sequence[tuple[int, Shift]])
         ends, opens = [], []
         for transition_id, shift in filter(None, turn):
             key = (transition_id, shift.org_id, shift.monitor_id, to_datetime(shift.transition.at))
+            if ends_incident(shift.transition):
+                ends.append(key)
             if opens_incident(shift.transition):
                 category = None if shift.category is None else shift.category.value
                 opens.append((*key, category, text(shift.message)))
-            elif ends_incident(shift.transition):
-                ends.append(key)
         if ends:
             await tx.execute(RESOLVE_INCIDENTS, *_columns(ends, 4))
         if opens:

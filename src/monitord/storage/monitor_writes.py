@@ -13,6 +13,7 @@ from monitord.domain.monitor import Monitor, MonitorSpec
 from monitord.domain.secrets import without_secrets
 from monitord.storage import rows
 from monitord.storage.database import Transaction
+from monitord.storage.monitor_parents import judge_parents, let_go
 from monitord.storage.sealing import Sealer, sealed
 
 CHANNEL = "monitord_monitors"
@@ -32,26 +33,28 @@ ORDER BY m.id FOR NO KEY UPDATE OF s
 INSERT = """
 WITH made AS (
     INSERT INTO monitors (org_id, name, labels, type, config, interval_s, timeout_ms, failure_threshold,
-                          success_threshold, recheck_interval_s, is_active, created_at, updated_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)
+                          success_threshold, recheck_interval_s, is_active, parent_ids, created_at, updated_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13)
     RETURNING id
 ), state AS (
-    INSERT INTO monitor_states (org_id, monitor_id, status, since) SELECT $1, id, $13, $12 FROM made
+    INSERT INTO monitor_states (org_id, monitor_id, status, since) SELECT $1, id, $14, $13 FROM made
 ), span AS (
     INSERT INTO monitor_schedules (org_id, monitor_id, valid_from, interval_s)
-    SELECT $1, id, $12, $6 FROM made WHERE $11
+    SELECT $1, id, $13, $6 FROM made WHERE $11
 )
 SELECT id FROM made
 """
 UPDATE = """
 UPDATE monitors SET name = $3, labels = $4, type = $5, config = $6, secrets = $7, interval_s = $8, timeout_ms = $9,
                     failure_threshold = $10, success_threshold = $11, recheck_interval_s = $12, is_active = $13,
-                    version = version + 1, updated_at = $14
+                    parent_ids = $14, version = version + 1, updated_at = $15
 WHERE org_id = $1 AND id = $2
 """
 UPDATE_SECRETS = "UPDATE monitors SET secrets = $3 WHERE org_id = $1 AND id = $2"
 UPDATE_STATE = """
-UPDATE monitor_states SET status = $3, since = $4, down_streak = 0, degraded_streak = 0, alive_streak = 0, up_streak = 0
+UPDATE monitor_states SET
+    status = $3, since = $4, judged = $5, down_streak = 0, degraded_streak = 0, alive_streak = 0, up_streak = 0,
+    failed_streak = 0, blind_streak = 0
 WHERE org_id = $1 AND monitor_id = $2
 """
 # The clock may have stepped back: spans neither overlap nor end before they begin.
@@ -84,6 +87,7 @@ async def insert(tx: Transaction, sealer: Sealer, org_id: int, spec: MonitorSpec
     """
     at = to_datetime(now)
     status = Status.PENDING if spec.active else Status.PAUSED
+    await judge_parents(tx, org_id, None, spec.parent_ids)
     try:
         monitor_id: int = await tx.fetchval(INSERT, org_id, *_values(spec), at, status)
     except asyncpg.UniqueViolationError:
@@ -92,7 +96,8 @@ async def insert(tx: Transaction, sealer: Sealer, org_id: int, spec: MonitorSpec
     if secrets is not None:
         await tx.execute(UPDATE_SECRETS, org_id, monitor_id, secrets)
     if not spec.active:
-        await _record(tx, org_id, monitor_id, Transition(Status.PENDING, Status.PAUSED, now))
+        paused = Transition(Status.PENDING, Status.PAUSED, now, Status.PENDING, Status.PENDING)
+        await _record(tx, org_id, monitor_id, paused)
     return monitor_id
 
 
@@ -144,6 +149,8 @@ async def replace(
     at = to_datetime(now)
     secrets = sealed(spec.check, sealer, org_id, monitor_id)
     config = _values(spec)
+    if spec.parent_ids != current.spec.parent_ids:
+        await judge_parents(tx, org_id, monitor_id, spec.parent_ids)
     try:
         await tx.execute(UPDATE, org_id, monitor_id, *config[:4], secrets, *config[4:], at)
     except asyncpg.UniqueViolationError:
@@ -152,15 +159,16 @@ async def replace(
         await _change_span(tx, current, spec, at)
     after = status_after(health.status, spec.active)
     if after is health.status:
-        await tx.execute(UPDATE_STATE, org_id, monitor_id, after, to_datetime(health.since))
+        await tx.execute(UPDATE_STATE, org_id, monitor_id, after, to_datetime(health.since), health.judged)
         return
-    transition = Transition(health.status, after, max(now, health.since))
-    await tx.execute(UPDATE_STATE, org_id, monitor_id, after, to_datetime(transition.at))
+    transition = Transition(health.status, after, max(now, health.since), health.judged, Status.PENDING)
+    await tx.execute(UPDATE_STATE, org_id, monitor_id, after, to_datetime(transition.at), Status.PENDING)
     await _record(tx, org_id, monitor_id, transition)
 
 
 async def delete(tx: Transaction, org_id: int, monitor_id: int, now: Instant) -> None:
     """Delete a locked monitor with all that hangs on it; its log rows are left to the janitor."""
+    await let_go(tx, org_id, monitor_id)
     await tx.execute(DELETE, org_id, monitor_id)
     await tx.execute(REMEMBER_TO_PURGE, org_id, monitor_id, to_datetime(now))
 
@@ -202,6 +210,7 @@ def _values(spec: MonitorSpec) -> tuple[object, ...]:
         spec.success_threshold,
         spec.recheck_interval_s,
         spec.active,
+        list(spec.parent_ids),
     )
 
 

@@ -45,6 +45,7 @@ LOG_COLUMNS = [
     "redirects",
     "screenshot_url",
     "measurements",
+    "maintenance",
 ]
 LOG = ", ".join(f"l.{column}" for column in LOG_COLUMNS)
 """The columns that ``log_entry`` reads, of a table called ``l``."""
@@ -62,6 +63,7 @@ MONITOR_COLUMNS = [
     "success_threshold",
     "recheck_interval_s",
     "is_active",
+    "parent_ids",
     "version",
     "created_at",
     "updated_at",
@@ -70,7 +72,17 @@ MONITOR_COLUMNS = [
 MONITOR = ", ".join("m.config::text" if column == "config" else f"m.{column}" for column in MONITOR_COLUMNS)
 """The columns that ``monitor`` reads, of a table called ``m``."""
 
-HEALTH_COLUMNS = ["status", "since", "down_streak", "degraded_streak", "alive_streak", "up_streak"]
+HEALTH_COLUMNS = [
+    "status",
+    "since",
+    "down_streak",
+    "degraded_streak",
+    "alive_streak",
+    "up_streak",
+    "judged",
+    "failed_streak",
+    "blind_streak",
+]
 HEALTH = ", ".join(f"s.{column}" for column in HEALTH_COLUMNS)
 """The columns that ``health`` reads, of a table called ``s``."""
 
@@ -84,7 +96,7 @@ def log_entry(columns: Sequence[Any], evidence: bytes | None = None) -> LogEntry
     (
         org_id, monitor_id, seq, position, shard, trigger, verdict, counted, version, scheduled_at, checked_at,
         gap_until, category, message, status_code, response_time, dns, connect, tls, ttfb, transfer, dns_ok, ssl_ok,
-        content_ok, address, cert_expires_at, bytes_received, redirects, screenshot_url, measurements,
+        content_ok, address, cert_expires_at, bytes_received, redirects, screenshot_url, measurements, maintenance,
     ) = columns  # fmt: skip
     return LogEntry(
         org_id=org_id,
@@ -113,6 +125,7 @@ def log_entry(columns: Sequence[Any], evidence: bytes | None = None) -> LogEntry
         redirects=redirects or 0,
         screenshot_url=screenshot_url or "",
         measurements=measurements,
+        maintenance=bool(maintenance),
         evidence=None if evidence is None else _EVIDENCE.decode(evidence),
     )
 
@@ -121,7 +134,7 @@ def monitor(columns: Sequence[Any], sealer: Sealer) -> Monitor:
     """Return the monitor that ``MONITOR`` selected, with its secrets unsealed."""
     (
         org_id, monitor_id, name, labels, config, secrets, interval_s, timeout_ms, failure_threshold,
-        success_threshold, recheck_interval_s, active, version, created_at, updated_at,
+        success_threshold, recheck_interval_s, active, parent_ids, version, created_at, updated_at,
     ) = columns  # fmt: skip
     spec = MonitorSpec(
         name=name,
@@ -133,6 +146,7 @@ def monitor(columns: Sequence[Any], sealer: Sealer) -> Monitor:
         success_threshold=success_threshold,
         recheck_interval_s=recheck_interval_s,
         active=active,
+        parent_ids=tuple(parent_ids),
     )
     return Monitor(
         id=monitor_id,
@@ -146,8 +160,8 @@ def monitor(columns: Sequence[Any], sealer: Sealer) -> Monitor:
 
 def health(columns: Sequence[Any]) -> Health:
     """Return the state that ``HEALTH`` selected."""
-    status, since, *streaks = columns
-    return Health(Status(status), from_datetime(since), *streaks)
+    status, since, down, degraded, alive, up, judged, failed, blind = columns
+    return Health(Status(status), from_datetime(since), down, degraded, alive, up, Status(judged), failed, blind)
 
 
 def _instant(moment: datetime | None) -> Instant | None:

@@ -156,7 +156,7 @@ class Spool:
 
     def _append_result(self, result: CheckResult, idle: bool) -> None:
         seen = result.observation
-        key = (seen.verdict, seen.category, result.monitor_version)
+        key = (seen.verdict, seen.category, result.monitor_version, result.maintenance)
         idle = idle and result.trigger is not Trigger.MANUAL
         tail = self._tails.get(result.monitor_id)
         if tail is None or tail.key != key or tail.last.taken:

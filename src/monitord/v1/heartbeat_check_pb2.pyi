@@ -31,8 +31,9 @@ class HeartbeatCheck(_message.Message):
     PING_URL_FIELD_NUMBER: _builtins.int
     PING_URL_VERSION_FIELD_NUMBER: _builtins.int
     ping_url: _builtins.str
-    """Output only. The URL for the job, with a secret in it: whoever knows it can tell monitord that the job ran. It takes
-    `/start`, `/fail`, `/log` or an exit code (`/0` to `/255`) at its end; the first 10 KiB of a body are kept as evidence.
+    """Output only, for callers who may write. The URL for the job, with a secret in it: whoever knows it can tell monitord that
+    the job ran. It takes `/start`, `/fail`, `/log` or an exit code (`/0` to `/255`) at its end; the first 10 KiB of a body are
+    kept, see HeartbeatService.ListPings.
     """
     ping_url_version: _builtins.int
     """Raise this number to give the job a new URL and make the old one invalid: 0 to 1,000,000."""

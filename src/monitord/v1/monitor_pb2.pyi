@@ -40,7 +40,7 @@ class _MonitorStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Monitor
     MONITOR_STATUS_UNSPECIFIED: _MonitorStatus.ValueType  # 0
     """Not set; never sent by the server."""
     MONITOR_STATUS_UNKNOWN: _MonitorStatus.ValueType  # 1
-    """Nothing could be seen of the target, for reasons that are not its own."""
+    """Nothing could be seen of the target, three times in a row or more, for reasons that are not its own."""
     MONITOR_STATUS_PENDING: _MonitorStatus.ValueType  # 2
     """New, changed or resumed: not enough results yet."""
     MONITOR_STATUS_UP: _MonitorStatus.ValueType  # 3
@@ -55,6 +55,8 @@ class _MonitorStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Monitor
     """Switched off by a user."""
     MONITOR_STATUS_FAULTED: _MonitorStatus.ValueType  # 8
     """monitord's own fault: the monitor's task failed five times in a row and is parked until the monitor is changed."""
+    MONITOR_STATUS_UNREACHABLE: _MonitorStatus.ValueType  # 9
+    """It fails, and so does something that it depends on, by `failure_threshold` results in a row: nobody is told of this one."""
 
 class MonitorStatus(_MonitorStatus, metaclass=_MonitorStatusEnumTypeWrapper):
     """What monitord believes of a monitor."""
@@ -62,7 +64,7 @@ class MonitorStatus(_MonitorStatus, metaclass=_MonitorStatusEnumTypeWrapper):
 MONITOR_STATUS_UNSPECIFIED: MonitorStatus.ValueType  # 0
 """Not set; never sent by the server."""
 MONITOR_STATUS_UNKNOWN: MonitorStatus.ValueType  # 1
-"""Nothing could be seen of the target, for reasons that are not its own."""
+"""Nothing could be seen of the target, three times in a row or more, for reasons that are not its own."""
 MONITOR_STATUS_PENDING: MonitorStatus.ValueType  # 2
 """New, changed or resumed: not enough results yet."""
 MONITOR_STATUS_UP: MonitorStatus.ValueType  # 3
@@ -77,6 +79,8 @@ MONITOR_STATUS_PAUSED: MonitorStatus.ValueType  # 7
 """Switched off by a user."""
 MONITOR_STATUS_FAULTED: MonitorStatus.ValueType  # 8
 """monitord's own fault: the monitor's task failed five times in a row and is parked until the monitor is changed."""
+MONITOR_STATUS_UNREACHABLE: MonitorStatus.ValueType  # 9
+"""It fails, and so does something that it depends on, by `failure_threshold` results in a row: nobody is told of this one."""
 Global___MonitorStatus: _TypeAlias = MonitorStatus  # noqa: Y015
 
 class _MonitorType:
@@ -174,6 +178,7 @@ class Monitor(_message.Message):
     SUCCESS_THRESHOLD_FIELD_NUMBER: _builtins.int
     RECHECK_INTERVAL_FIELD_NUMBER: _builtins.int
     ACTIVE_FIELD_NUMBER: _builtins.int
+    PARENT_IDS_FIELD_NUMBER: _builtins.int
     HTTP_FIELD_NUMBER: _builtins.int
     TCP_FIELD_NUMBER: _builtins.int
     TLS_FIELD_NUMBER: _builtins.int
@@ -225,6 +230,12 @@ class Monitor(_message.Message):
     def recheck_interval(self) -> _duration_pb2.Duration:
         """Time to the next check while a change of status is suspected: whole seconds from 5 s (an operator can raise the
         floor) to the interval. Default 10 s, or the interval if shorter.
+        """
+
+    @_builtins.property
+    def parent_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Other monitors of yours that this one depends on, at most 10; no circles, and at most 8 one above the other. When it
+        fails, each of them is checked first: while one is down too, its status is UNREACHABLE, and nobody is told of it.
         """
 
     @_builtins.property
@@ -299,6 +310,7 @@ class Monitor(_message.Message):
         success_threshold: _builtins.int = ...,
         recheck_interval: _duration_pb2.Duration | None = ...,
         active: _builtins.bool | None = ...,
+        parent_ids: _abc.Iterable[_builtins.int] | None = ...,
         http: _http_check_pb2.HttpCheck | None = ...,
         tcp: _tcp_check_pb2.TcpCheck | None = ...,
         tls: _tls_check_pb2.TlsCheck | None = ...,
@@ -319,7 +331,7 @@ class Monitor(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_active", b"_active", "active", b"active", "create_time", b"create_time", "dns", b"dns", "grpc", b"grpc", "heartbeat", b"heartbeat", "http", b"http", "icmp", b"icmp", "interval", b"interval", "kind", b"kind", "last_check", b"last_check", "mysql", b"mysql", "postgres", b"postgres", "recheck_interval", b"recheck_interval", "redis", b"redis", "status_time", b"status_time", "tcp", b"tcp", "timeout", b"timeout", "tls", b"tls", "update_time", b"update_time", "websocket", b"websocket"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_active", b"_active", "active", b"active", "create_time", b"create_time", "dns", b"dns", "etag", b"etag", "failure_threshold", b"failure_threshold", "grpc", b"grpc", "heartbeat", b"heartbeat", "http", b"http", "icmp", b"icmp", "id", b"id", "interval", b"interval", "kind", b"kind", "labels", b"labels", "last_check", b"last_check", "mysql", b"mysql", "name", b"name", "postgres", b"postgres", "recheck_interval", b"recheck_interval", "redis", b"redis", "status", b"status", "status_time", b"status_time", "success_threshold", b"success_threshold", "tcp", b"tcp", "timeout", b"timeout", "tls", b"tls", "update_time", b"update_time", "websocket", b"websocket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_active", b"_active", "active", b"active", "create_time", b"create_time", "dns", b"dns", "etag", b"etag", "failure_threshold", b"failure_threshold", "grpc", b"grpc", "heartbeat", b"heartbeat", "http", b"http", "icmp", b"icmp", "id", b"id", "interval", b"interval", "kind", b"kind", "labels", b"labels", "last_check", b"last_check", "mysql", b"mysql", "name", b"name", "parent_ids", b"parent_ids", "postgres", b"postgres", "recheck_interval", b"recheck_interval", "redis", b"redis", "status", b"status", "status_time", b"status_time", "success_threshold", b"success_threshold", "tcp", b"tcp", "timeout", b"timeout", "tls", b"tls", "update_time", b"update_time", "websocket", b"websocket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__active: _TypeAlias = _typing.Literal["active"]  # noqa: Y015
     _WhichOneofArgType__active: _TypeAlias = _typing.Literal["_active", b"_active"]  # noqa: Y015

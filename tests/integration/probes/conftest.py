@@ -16,6 +16,7 @@ from monitord.probes.egress import EgressPolicy
 from monitord.probes.failure import Failure
 from monitord.probes.http import HttpProber
 from monitord.probes.resolver import Resolver, SystemResolver
+from monitord.probes.service import ServiceChecks
 from monitord.probes.tls import Tls
 from tests.support.authority import Authority
 
@@ -92,6 +93,18 @@ def make_prober(tls: Tls) -> MakeProber:
 
 
 @pytest.fixture
+def services(tls: Tls) -> ServiceChecks:
+    """What runs the checks of services, with our own authority among the trusted ones."""
+    return make_services(tls)
+
+
+def make_services(tls: Tls, resolver: Resolver | None = None) -> ServiceChecks:
+    dialler = Dialler(EgressPolicy("private"), resolver or SystemResolver(2))
+    resolvers = ServerResolvers(DnsClient(dialler, tls))
+    return ServiceChecks(dialler, tls, resolvers, now=lambda: time.time_ns() // 1000)
+
+
+@pytest.fixture
 def prober(make_prober: MakeProber) -> HttpProber:
     return make_prober()
 
@@ -100,4 +113,4 @@ async def probe(prober: HttpProber, url: str, timeout_s: float = 2.0, **fields: 
     return await prober(HttpCheck(url=url, **fields), timeout_s)  # type: ignore[arg-type]
 
 
-__all__ = ["Authority", "MakeProber", "Path", "ScriptedResolver", "probe"]
+__all__ = ["Authority", "MakeProber", "Path", "ScriptedResolver", "make_services", "probe"]

@@ -80,7 +80,11 @@ async def test_over_tls_the_server_chooses_http2(
     context.set_alpn_protocols(["h2", "http/1.1"])
     async with serve(site(), tls=context) as server:
         seen = await probe(prober, server.url(scheme="https"), http_version=version)
-    assert (seen.verdict, seen.measurements, seen.ssl_ok) == (Verdict.UP, {"http.version": 2.0}, True), seen
+    assert (seen.verdict, seen.measurements, seen.ssl_ok) == (
+        Verdict.UP,
+        {"tls.version": 1.3, "http.version": 2.0},
+        True,
+    ), seen
     assert seen.phases.tls is not None
     assert seen.certificate_expires_at is not None
 
@@ -95,7 +99,11 @@ async def test_over_tls_the_server_chooses_http1(
     async with serve(answering(OK), tls=context) as server:
         seen = await probe(prober, server.url(scheme="https"), http_version=HttpVersion.AUTO, keyword="hello")
         demanded = await probe(prober, server.url(scheme="https"))
-    assert (seen.verdict, seen.status_code, seen.measurements) == (Verdict.UP, 200, {"http.version": 1.1}), seen
+    assert (seen.verdict, seen.status_code, seen.measurements) == (
+        Verdict.UP,
+        200,
+        {"tls.version": 1.3, "http.version": 1.1},
+    ), seen
     assert seen.evidence is not None
     assert seen.evidence.header_lines[0] == "HTTP/1.1 200 OK"
     assert (demanded.verdict, demanded.category) == (Verdict.DOWN, Category.HTTP_PROTOCOL)

@@ -78,6 +78,7 @@ async def test_a_right_certificate(make_prober: MakeProber, either: Tls, authori
             assert seen.certificate_expires_at is not None
             assert abs(seen.certificate_expires_at - (int(time.time()) * SECOND + 2 * DAY)) < DAY
             assert seen.bytes_received == len(OK)
+            assert seen.measurements == {"tls.version": 1.3}
     assert server.connections == 2
 
 

@@ -218,6 +218,19 @@ async def test_a_deletion_is_not_acknowledged_before_checks_have_ended(
     assert api.engine.settled[-1] == (made.id, None)
 
 
+async def test_nobody_depends_on_what_is_anothers(api: Api) -> None:
+    """(T9)"""
+    own = await api.create()
+    theirs = await api.create(api.bob)
+    refused = await refusal(api.create(name="child", parent_ids=[own.id, theirs.id]))
+    assert (refused.code, refused.reason) == (StatusCode.NOT_FOUND, "NOT_FOUND")
+    own.parent_ids.append(theirs.id)
+    refused = await refusal(update(api, own, "parent_ids"))
+    assert (refused.code, refused.reason) == (StatusCode.NOT_FOUND, "NOT_FOUND")
+    child = await api.create(name="child", parent_ids=[own.id, own.id])
+    assert list(child.parent_ids) == [own.id]
+
+
 async def test_delete_pause_and_resume(api: Api) -> None:
     made = await api.create()
     assert not (await _pause(api, made.id)).active

@@ -19,6 +19,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from monitord.rpc import server as server_module
+from monitord.rpc.heartbeats import HeartbeatService
+from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.server import SERVICE_NAMES, BindError, RpcServer, Services, Tls
 from monitord.v1 import auth_service_pb2_grpc, monitor_service_pb2, monitor_service_pb2_grpc
 from tests.integration.rpc.test_edge import ANN, CheckLogs, Doorman, Monitors, Watched
@@ -36,6 +38,16 @@ class Auth(auth_service_pb2_grpc.AuthServiceServicer):
     Login = Refresh = Logout = GetUser = CreateApiKey = ListApiKeys = RevokeApiKey = None  # type: ignore[assignment]
 
 
+class Heartbeats(HeartbeatService):
+    def __init__(self) -> None:
+        pass
+
+
+class Maintenance(MaintenanceService):
+    def __init__(self) -> None:
+        pass
+
+
 def handlers() -> Monitors:
     return Monitors()  # type: ignore[abstract]  # only the published types are abstract
 
@@ -46,7 +58,7 @@ def logs() -> Logs:
 
 def server(readiness: FakeReadiness | None = None, monitors: Monitors | None = None, **changes: Any) -> RpcServer:
     behind: dict[str, Any] = {"monitors": monitors or handlers(), "check_logs": logs(), "auth": Auth()}
-    services = Services(**behind)
+    services = Services(**behind, maintenance=Maintenance(), heartbeats=Heartbeats())
     wish: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "tls": None} | changes
     return RpcServer(
         services, authenticator=Doorman(), meter=FakeMeter(), readiness=readiness or FakeReadiness(), **wish

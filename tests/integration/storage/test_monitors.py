@@ -206,7 +206,7 @@ async def test_a_pause_resolves_the_open_incident(store: MonitorStore, org: int,
             made.monitor.id,
             opened_by,
         )
-        await held.execute("UPDATE monitor_states SET status = $1", Status.DOWN)
+        await held.execute("UPDATE monitor_states SET status = $1, judged = $1", Status.DOWN)
     await store.set_active(org, made.monitor.id, active=False)
     async with database.connection() as held:
         row = await held.fetchrow("SELECT resolved_at, resolved_by FROM incidents")

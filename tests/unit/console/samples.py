@@ -88,4 +88,4 @@ def entry(
 
 
 def change(monitor_id: int, before: Status, after: Status, at: int = NOW) -> Change:
-    return Change(monitor_id, Health(status=after, since=at), (Transition(before=before, after=after, at=at),))
+    return Change(monitor_id, Health(status=after, since=at), (Transition(before, after, at, before, after),))

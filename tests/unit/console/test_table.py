@@ -61,7 +61,7 @@ def test_a_terminal_without_unicode_gets_plain_ascii():
     for verdict in (*Verdict, None):
         table.committed(Commit((entry(1, verdict),)))
     text = drawn(table, encoding="ascii", height=3)
-    assert "+~x?!." in text
+    assert "+~x?!^." in text
     assert "and 5 more" in text
 
 

@@ -13,7 +13,7 @@ from tests.support.clock import EPOCH, VirtualClock
 from tests.support.engine_fakes import DOWN, UP, Call, Fold, assign, monitor
 from tests.unit.engine.conftest import Engine, build, running
 
-UP_HEALTH = Health(status=Status.UP)
+UP_HEALTH = Health(status=Status.UP, judged=Status.UP)
 
 
 def at(m: Monitor, slot: int) -> float:

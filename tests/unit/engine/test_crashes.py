@@ -45,7 +45,7 @@ async def test_a_monitor_that_is_new_has_its_first_slot_even_if_we_hear_of_it_la
 
 
 async def test_rechecks_after_a_restart_are_spread(engine: Engine) -> None:
-    suspect = Health(status=Status.UP, down_streak=1, degraded_streak=1)
+    suspect = Health(status=Status.UP, judged=Status.UP, down_streak=1, degraded_streak=1)
     for id_ in range(1, 201):
         engine.supervisor.adopt(assign(monitor(id_, interval_s=300, recheck_interval_s=20), EPOCH, suspect))
     await engine.until(19.9)

@@ -38,7 +38,7 @@ async def test_both_formats_parse_with_each_family_once_and_nothing_lost(accept,
     assert len(names) == len(set(names))
     assert content_type.startswith("application/openmetrics-text" if accept else "text/plain; version=0.0.4")
     of_monitors = [sample for family in families for sample in family.samples if "monitor_id" in sample.labels]
-    assert len(of_monitors) == 600 * 10
+    assert len(of_monitors) == 600 * 16
     (rpcs,) = [family for family in families if family.name == "monitord_rpc_seconds"]
     assert len({sample.labels["method"] for sample in rpcs.samples}) == 40
 

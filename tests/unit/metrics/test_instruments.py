@@ -127,9 +127,9 @@ async def test_monitors_are_counted_by_status():
     instruments.attach(gauges(paused_monitors=4))
     for monitor_id in (1, 2, 3):
         instruments.adopt(assignment(monitor_id, status=Status.PENDING))
-    instruments.settled(1, Health(status=Status.UP))
-    instruments.settled(2, Health(status=Status.DOWN))
-    instruments.settled(99, Health(status=Status.DOWN))
+    instruments.settled(1, Health(status=Status.UP, judged=Status.UP))
+    instruments.settled(2, Health(status=Status.DOWN, judged=Status.DOWN))
+    instruments.settled(99, Health(status=Status.DOWN, judged=Status.DOWN))
     instruments.forget(3)
     seen = await scrape(instruments)
     counts = {status: seen[at("monitord_monitors", status=status.name.lower())] for status in Status}

@@ -38,6 +38,9 @@ MAX_INTERVAL_S = 86_400
 MIN_TIMEOUT_MS = 100
 MAX_TIMEOUT_MS = 60_000
 MAX_THRESHOLD = 10
+MAX_PARENTS = 10
+MAX_DEPTH = 8
+"""How many monitors may stand one above the other."""
 
 _LABEL_KEY = re.compile(r"[A-Za-z0-9._/-]{1,63}")
 
@@ -84,15 +87,21 @@ def _of_identity(spec: MonitorSpec) -> Iterator[Violation]:
         yield Violation("name", f"must have 1 to {MAX_NAME_CHARS} characters, not {len(spec.name)}")
     if has_controls(spec.name):
         yield Violation("name", VISIBLE)
+    if len(spec.parent_ids) > MAX_PARENTS:
+        yield Violation("parent_ids", f"must be at most {MAX_PARENTS}, not {len(spec.parent_ids)}")
+    for index, parent_id in enumerate(spec.parent_ids[:MAX_PARENTS]):
+        if parent_id < 1:
+            yield Violation(f"parent_ids[{index}]", f"must be the id of a monitor, which is 1 or more, not {parent_id}")
     if len(spec.labels) > MAX_LABELS:
         # One sentence, not ten thousand.
         yield Violation("labels", f"must be at most {MAX_LABELS}, not {len(spec.labels)}")
         return
     for key, value in spec.labels.items():
-        yield from _of_label(key, value)
+        yield from of_label(key, value)
 
 
-def _of_label(key: str, value: str) -> Iterator[Violation]:
+def of_label(key: str, value: str) -> Iterator[Violation]:
+    """Yield what is wrong with a label."""
     if not _LABEL_KEY.fullmatch(key):
         yield Violation(
             "labels",

@@ -17,12 +17,14 @@ from monitord_client.v1.check_log_pb2 import (
     VERDICT_DEGRADED,
     VERDICT_DOWN,
     VERDICT_INCONCLUSIVE,
+    VERDICT_UNREACHABLE,
     VERDICT_UP,
     CheckLog,
 )
 from monitord_client.v1.monitor_pb2 import (
     MONITOR_STATUS_DEGRADED,
     MONITOR_STATUS_DOWN,
+    MONITOR_STATUS_UNREACHABLE,
     MONITOR_STATUS_UP,
     Monitor,
 )
@@ -36,11 +38,13 @@ _MARKS = {
     VERDICT_DOWN: ("▁", "bold red"),
     VERDICT_INCONCLUSIVE: ("?", "magenta"),
     VERDICT_BLOCKED: ("x", "magenta"),
+    VERDICT_UNREACHABLE: ("▁", "red"),
 }
 _SAYS = {
     VERDICT_UP: MONITOR_STATUS_UP,
     VERDICT_DEGRADED: MONITOR_STATUS_DEGRADED,
     VERDICT_DOWN: MONITOR_STATUS_DOWN,
+    VERDICT_UNREACHABLE: MONITOR_STATUS_UNREACHABLE,
 }
 
 

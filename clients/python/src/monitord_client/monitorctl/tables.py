@@ -26,6 +26,8 @@ _STYLES = {
     "FAULTED": "bold magenta",
     "PENDING": "cyan",
     "MAINTENANCE": "blue",
+    "UNREACHABLE": "red",
+    "UNKNOWN": "magenta",
 }
 
 

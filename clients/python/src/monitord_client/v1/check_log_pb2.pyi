@@ -38,6 +38,8 @@ class _VerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verdict.Value
     """Our own side failed (no network, overload, a bug): nothing is said of the target."""
     VERDICT_BLOCKED: _Verdict.ValueType  # 5
     """The operator's policy forbids to dial the target's address."""
+    VERDICT_UNREACHABLE: _Verdict.ValueType  # 6
+    """It does not work, and something that the monitor depends on does not either."""
 
 class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper):
     """What one check says of its target."""
@@ -54,6 +56,8 @@ VERDICT_INCONCLUSIVE: Verdict.ValueType  # 4
 """Our own side failed (no network, overload, a bug): nothing is said of the target."""
 VERDICT_BLOCKED: Verdict.ValueType  # 5
 """The operator's policy forbids to dial the target's address."""
+VERDICT_UNREACHABLE: Verdict.ValueType  # 6
+"""It does not work, and something that the monitor depends on does not either."""
 Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
 
 class _CheckTrigger:
@@ -194,6 +198,7 @@ class CheckLog(_message.Message):
     COUNTED_FIELD_NUMBER: _builtins.int
     EVIDENCE_FIELD_NUMBER: _builtins.int
     MEASUREMENTS_FIELD_NUMBER: _builtins.int
+    MAINTENANCE_FIELD_NUMBER: _builtins.int
     monitor_id: _builtins.int
     """The monitor."""
     sequence: _builtins.int
@@ -226,8 +231,10 @@ class CheckLog(_message.Message):
     """How many redirects were followed."""
     counted: _builtins.bool
     """Whether the row counted for the monitor's status. It does not when the check began before the last change, pause or
-    resume, or when it says nothing of the target.
+    resume.
     """
+    maintenance: _builtins.bool
+    """Whether the check began within a maintenance window: it is kept, and judged by nobody."""
     @_builtins.property
     def schedule_time(self) -> _timestamp_pb2.Timestamp:
         """The slot of the schedule, or the moment at which the check was asked for."""
@@ -284,10 +291,11 @@ class CheckLog(_message.Message):
         counted: _builtins.bool = ...,
         evidence: Global___CheckEvidence | None = ...,
         measurements: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        maintenance: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_content_ok", b"_content_ok", "_dns_ok", b"_dns_ok", "_response_time_ms", b"_response_time_ms", "_ssl_ok", b"_ssl_ok", "_status_code", b"_status_code", "certificate_expire_time", b"certificate_expire_time", "content_ok", b"content_ok", "dns_ok", b"dns_ok", "evidence", b"evidence", "gap_end_time", b"gap_end_time", "phases", b"phases", "response_time_ms", b"response_time_ms", "schedule_time", b"schedule_time", "ssl_ok", b"ssl_ok", "start_time", b"start_time", "status_code", b"status_code"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_content_ok", b"_content_ok", "_dns_ok", b"_dns_ok", "_response_time_ms", b"_response_time_ms", "_ssl_ok", b"_ssl_ok", "_status_code", b"_status_code", "address", b"address", "bytes_received", b"bytes_received", "category", b"category", "certificate_expire_time", b"certificate_expire_time", "content_ok", b"content_ok", "counted", b"counted", "dns_ok", b"dns_ok", "evidence", b"evidence", "gap_end_time", b"gap_end_time", "measurements", b"measurements", "message", b"message", "monitor_id", b"monitor_id", "phases", b"phases", "redirects", b"redirects", "response_time_ms", b"response_time_ms", "schedule_time", b"schedule_time", "screenshot_url", b"screenshot_url", "sequence", b"sequence", "ssl_ok", b"ssl_ok", "start_time", b"start_time", "status_code", b"status_code", "trigger", b"trigger", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_content_ok", b"_content_ok", "_dns_ok", b"_dns_ok", "_response_time_ms", b"_response_time_ms", "_ssl_ok", b"_ssl_ok", "_status_code", b"_status_code", "address", b"address", "bytes_received", b"bytes_received", "category", b"category", "certificate_expire_time", b"certificate_expire_time", "content_ok", b"content_ok", "counted", b"counted", "dns_ok", b"dns_ok", "evidence", b"evidence", "gap_end_time", b"gap_end_time", "maintenance", b"maintenance", "measurements", b"measurements", "message", b"message", "monitor_id", b"monitor_id", "phases", b"phases", "redirects", b"redirects", "response_time_ms", b"response_time_ms", "schedule_time", b"schedule_time", "screenshot_url", b"screenshot_url", "sequence", b"sequence", "ssl_ok", b"ssl_ok", "start_time", b"start_time", "status_code", b"status_code", "trigger", b"trigger", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__content_ok: _TypeAlias = _typing.Literal["content_ok"]  # noqa: Y015
     _WhichOneofArgType__content_ok: _TypeAlias = _typing.Literal["_content_ok", b"_content_ok"]  # noqa: Y015

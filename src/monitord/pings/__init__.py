@@ -1,0 +1,1 @@
+"""The listener for jobs that tell of themselves."""

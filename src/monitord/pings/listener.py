@@ -1,0 +1,139 @@
+"""The HTTP listener for jobs: ``/ping/<token>``, with ``/start``, ``/fail``, ``/log`` or an exit code at the end."""
+
+import asyncio
+import math
+import os
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+from aiohttp import web
+
+from monitord.domain.errors import NotFoundError, UnavailableError
+from monitord.domain.heartbeat import MAX_BODY_BYTES, Ping, PingKind
+from monitord.domain.instant import Instant
+from monitord.pings.limit import PingLimit
+
+BODY_S = 5.0
+"""How long a job may take to send its body; what came until then is kept."""
+
+STOP_S = 2.0
+MAX_AT_ONCE = 256
+
+_WORDS = {"": PingKind.SUCCESS, "start": PingKind.START, "fail": PingKind.FAIL, "log": PingKind.LOG}
+_NO_STORE = {"Cache-Control": "no-store"}
+_log = structlog.get_logger(__name__)
+
+
+class Hearing(Protocol):
+    """Whoever takes words in."""
+
+    async def hear(self, monitor_id: int, url_version: int | None, ping: Ping) -> None:
+        """Take a word in; see ``engine.heartbeats``."""
+        ...
+
+
+class PingListener:
+    """Serves ping URLs on one address, without TLS: put a proxy before it that has a certificate."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        hearing: Hearing,
+        read_token: Callable[[str], tuple[int, int] | None],
+        now: Callable[[], Instant],
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._hearing = hearing
+        self._read_token = read_token
+        self._now = now
+        self._limit = PingLimit()
+        self._at_once = 0
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> int:
+        """Listen, and return the port. Raises OSError when the address can't be had."""
+        app = web.Application()
+        for path in ("/ping/{token}", "/ping/{token}/", "/ping/{token}/{word}"):
+            for method in ("GET", "HEAD", "POST"):
+                app.router.add_route(method, path, self._ping)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_S)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port).start()
+        except OSError as error:
+            await self.stop()
+            why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+            raise OSError(
+                f"cannot listen for heartbeats on {self._host} port {self._port}: {why}. Set MONITORD_PING_PORT or "
+                "MONITORD_PING_HOST"
+            ) from error
+        port: int = self._runner.addresses[0][1]
+        return port
+
+    async def stop(self) -> None:
+        """Stop listening; safe twice."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _ping(self, request: web.Request) -> web.Response:
+        found = self._read_token(request.match_info["token"])
+        if found is None:
+            return _answer(404, "There is no heartbeat at this URL: copy all of the monitor's ping_url.")
+        word = _word(request.match_info.get("word", ""))
+        if word is None:
+            return _answer(400, "After the URL may come /start, /fail, /log, or an exit code from /0 to /255.")
+        wait_s = self._limit.take(found[0], time.monotonic())
+        if wait_s or self._at_once >= MAX_AT_ONCE:
+            retry = {"Retry-After": str(max(1, math.ceil(wait_s)))}
+            return _answer(429, "Too many words: one a second is plenty.", retry)
+        self._at_once += 1
+        try:
+            return await self._take(request, found, *word)
+        finally:
+            self._at_once -= 1
+
+    async def _take(
+        self, request: web.Request, found: tuple[int, int], kind: PingKind, exit_code: int | None
+    ) -> web.Response:
+        at = self._now()
+        body = await _body(request)
+        ping = Ping(at=at, kind=kind, exit_code=exit_code, body=body, source=request.remote or "")
+        try:
+            await self._hearing.hear(*found, ping)
+        except NotFoundError as error:
+            return _answer(404, str(error))
+        except UnavailableError:
+            _log.warning("ping_not_stored", monitor_id=found[0])
+            return _answer(503, "Heard, but not stored: the database is away. Try again.", {"Retry-After": "5"})
+        return _answer(200, "OK")
+
+
+def _word(text: str) -> tuple[PingKind, int | None] | None:
+    if text in _WORDS:
+        return _WORDS[text], None
+    if text.isascii() and text.isdigit() and len(text) <= 3 and int(text) <= 255:
+        code = int(text)
+        return (PingKind.FAIL if code else PingKind.SUCCESS), code
+    return None
+
+
+async def _body(request: web.Request) -> bytes:
+    """Return the beginning of a body. A job that is slow with it, or breaks off, has told of itself all the same."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_S):
+            while len(body) < MAX_BODY_BYTES and (part := await request.content.read(MAX_BODY_BYTES - len(body))):
+                body += part
+    except (TimeoutError, ConnectionError, web.RequestPayloadError, ValueError):
+        pass
+    return bytes(body)
+
+
+def _answer(status: int, text: str, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(status=status, text=text + "\n", headers=_NO_STORE | (headers or {}))
