@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from monitord.storage import private_files
@@ -86,6 +87,8 @@ def running_postgres() -> Iterator[Running]:
         single = [programs / "postgres", "--single", "-D", files.data, "postgres"]
         _run(files, folder, single, said=flat)
         with _child([programs / "postgres", "-D", files.data, *options], files, port):
+            with asyncio.Runner() as runner:
+                runner.run(_signs_in(port))
             yield Running(port, folder=folder)
 
 
@@ -226,6 +229,18 @@ def _child(command: Sequence[str | Path], files: private_files.Files, port: int)
             yield
         finally:
             runner.run(process.stop(_STOP))
+
+
+async def _signs_in(port: int) -> None:
+    """Wait until Postgres lets somebody in: it accepts connections before that, and says that it is starting up."""
+    async with asyncio.timeout(_LIMIT_S):
+        while True:
+            try:
+                connection = await asyncpg.connect(host="127.0.0.1", port=port, user="trusted", database="postgres")
+            except asyncpg.CannotConnectNowError:
+                await asyncio.sleep(0.02)
+            else:
+                return await connection.close()
 
 
 async def _listens(process: ChildProcess, port: int) -> None:
