@@ -24,7 +24,8 @@ from monitord_client.v1.check_log_service_pb2_grpc import (
     CheckLogServiceServicer,
     add_CheckLogServiceServicer_to_server,
 )
-from monitord_client.v1.monitor_pb2 import MONITOR_STATUS_PAUSED, MONITOR_STATUS_PENDING, Monitor
+from monitord_client.v1.connection_pb2 import HttpHeader
+from monitord_client.v1.monitor_pb2 import MONITOR_STATUS_PAUSED, MONITOR_STATUS_PENDING, Monitor, MonitorType
 from monitord_client.v1.monitor_service_pb2_grpc import MonitorServiceServicer, add_MonitorServiceServicer_to_server
 
 KEY = "mk_test_0123456789"
@@ -151,16 +152,28 @@ class FakeMonitord(MonitorServiceServicer, CheckLogServiceServicer, AuthServiceS
             stored.interval.seconds = 60
         stored.status = MONITOR_STATUS_PENDING
         stored.create_time.GetCurrentTime()
+        if stored.HasField("heartbeat"):
+            stored.heartbeat.ping_url = f"http://127.0.0.1:9464/ping/{stored.id}-s3cret"
         self._hide_secrets(stored)
         self.monitors[stored.id] = stored
         return stored
 
     def _hide_secrets(self, stored: Monitor) -> None:
-        for header in stored.http.headers if stored.HasField("http") else ():
-            if header.secret:
-                if header.value:
-                    self.secrets[stored.id, header.name] = header.value
-                header.value = ""
+        self._hide(stored.id, getattr(stored, stored.WhichOneof("kind") or "http"))
+
+    def _hide(self, monitor_id: int, message: Any) -> None:
+        for fd, value in message.ListFields():
+            if fd.name in ("password", "token", "client_secret", "client_key_pem"):
+                self.secrets[monitor_id, fd.name] = value
+                message.ClearField(fd.name)
+            elif fd.message_type is HttpHeader.DESCRIPTOR:
+                for header in value:
+                    if header.secret:
+                        if header.value:
+                            self.secrets[monitor_id, header.name] = header.value
+                        header.value = ""
+            elif fd.message_type is not None and not fd.is_repeated:
+                self._hide(monitor_id, value)
 
     # What every call goes through
 
@@ -241,6 +254,7 @@ class FakeMonitord(MonitorServiceServicer, CheckLogServiceServicer, AuthServiceS
             for monitor in self.monitors.values()
             if (not request.names or monitor.name in request.names)
             and (not request.statuses or monitor.status in request.statuses)
+            and (not request.types or self._type(monitor) in request.types)
             and (not request.HasField("active") or monitor.active == request.active)
             and all(monitor.labels.get(key) == value for key, value in request.labels.items())
         ]
@@ -248,6 +262,10 @@ class FakeMonitord(MonitorServiceServicer, CheckLogServiceServicer, AuthServiceS
             found.sort(key=lambda monitor: monitor.name)
         page, token = await self._page(found, request, context)
         return monitors.ListMonitorsResponse(monitors=page, next_page_token=token)
+
+    @staticmethod
+    def _type(monitor: Monitor) -> int:
+        return MonitorType.Value(f"MONITOR_TYPE_{(monitor.WhichOneof('kind') or '').upper()}")
 
     async def UpdateMonitor(self, request: Any, context: Context) -> Any:
         fault = await self._enter("UpdateMonitor", request, context)
@@ -317,7 +335,8 @@ class FakeMonitord(MonitorServiceServicer, CheckLogServiceServicer, AuthServiceS
             action = monitors.APPLY_ACTION_CHANGED if changed else monitors.APPLY_ACTION_UNCHANGED
             answer.results.add(name=wanted.name, action=action, changed_fields=changed, id=stored.id)
             if changed and not request.dry_run:
-                stored.http.CopyFrom(wanted.http)
+                kind = wanted.WhichOneof("kind") or "http"
+                getattr(stored, kind).CopyFrom(getattr(wanted, kind))
                 stored.interval.CopyFrom(wanted.interval)
                 self._hide_secrets(stored)
         for stored in by_name.values() if request.prune else ():
@@ -333,6 +352,8 @@ class FakeMonitord(MonitorServiceServicer, CheckLogServiceServicer, AuthServiceS
         for header in ours.http.headers:
             if header.secret and header.value in ("", self.secrets.get((stored.id, header.name))):
                 header.value = ""
+        if ours.HasField("heartbeat"):
+            ours.heartbeat.ping_url = stored.heartbeat.ping_url
         if not ours.HasField("active"):
             ours.active = True
         return {

@@ -2,50 +2,22 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-import pytest_asyncio
 import yaml
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from monitord_client import CheckLog, Monitor, http_monitor
 from monitord_client.monitorctl import running
 from monitord_client.monitorctl.app import build
 from monitord_client.monitorctl.options import Connection
 from monitord_client.v1 import check_log_pb2 as pb
+from tests.client.conftest import Ctl
 from tests.client.fake_monitord import KEY, FakeMonitord, Fault, Plan
-
-Ctl = Callable[..., Awaitable[Result]]
-
-
-@pytest_asyncio.fixture
-async def ctl(server: FakeMonitord, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ctl:
-    """Run monitorctl in a thread, its calls on this loop: grpc.aio wants one loop per process."""
-    loop = asyncio.get_running_loop()
-
-    def here(coroutine: Coroutine[Any, Any, int]) -> int:
-        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(timeout=20)
-
-    monkeypatch.setattr(running, "run_coroutine", here)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
-    monkeypatch.setenv("MONITORD_ADDRESS", server.address)
-    monkeypatch.setenv("MONITORD_API_KEY", KEY)
-    for name in ("MONITORD_API_KEY_FILE", "MONITORD_STATE_DIR"):
-        monkeypatch.delenv(name, raising=False)
-    app = build()
-
-    async def invoke(*args: str, stdin: str | None = None) -> Result:
-        result = await asyncio.to_thread(CliRunner().invoke, app, args, stdin)
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-        return result
-
-    return invoke
 
 
 def _row(verdict: pb.Verdict.ValueType, **fields: Any) -> CheckLog:
@@ -56,7 +28,7 @@ def _row(verdict: pb.Verdict.ValueType, **fields: Any) -> CheckLog:
 
 async def test_add_list_show_pause_resume_rm(server: FakeMonitord, ctl: Ctl) -> None:
     empty = await ctl("list")
-    assert (empty.exit_code, "monitorctl add NAME URL" in empty.stderr) == (0, True)
+    assert (empty.exit_code, "monitorctl add NAME TARGET" in empty.stderr) == (0, True)
     added = await ctl(
         *("add", "shop", "https://shop.example.com", "--interval", "30s", "--timeout", "1500ms"),
         *("-H", "Accept=text/html", "--secret-header", "Authorization=Bearer a=b"),

@@ -1,16 +1,20 @@
 """Monitors as YAML: there and back again, and errors that say where and what would be right."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from google.protobuf import json_format
+from google.protobuf.descriptor import FieldDescriptor
 from hypothesis import given
 from hypothesis import strategies as st
 
 from monitord_client import HttpCheck, HttpHeader, Monitor
 from monitord_client.monitorctl.export import manifest_text
+from monitord_client.monitorctl.fields import DURATION, OUTPUT_ONLY
 from monitord_client.monitorctl.manifest import SERVER_FIELDS, Manifest, ManifestError, Place, Problem, read_manifest
+from monitord_client.monitorctl.schemes import KINDS
 from monitord_client.v1 import connection_pb2, http_check_pb2
 from monitord_client.v1 import monitor_pb2 as pb
 
@@ -50,6 +54,49 @@ def _monitors(draw: st.DrawFn, name: str) -> Monitor:
     return monitor
 
 
+def _scalars(fd: FieldDescriptor) -> st.SearchStrategy[Any]:
+    if fd.enum_type is not None:
+        return st.sampled_from([value.number for value in fd.enum_type.values])
+    if fd.type == FieldDescriptor.TYPE_BYTES:
+        return st.binary(max_size=20) | _TEXT.map(str.encode)
+    if fd.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
+        return st.booleans()
+    if fd.cpp_type == FieldDescriptor.CPPTYPE_STRING:
+        return _TEXT
+    return st.integers(0, 2**31 - 1)
+
+
+def _fill(draw: st.DrawFn, message: Any) -> None:
+    """Set some fields of any message, as its descriptor says; of a oneof one at most."""
+    chosen: set[str] = set()
+    for fd in message.DESCRIPTOR.fields:
+        slot = fd.containing_oneof.name if fd.containing_oneof else fd.name
+        if fd.full_name in OUTPUT_ONLY or slot in chosen or not draw(st.booleans()):
+            continue
+        chosen.add(slot)
+        if fd.is_repeated and fd.message_type is not None:
+            for _ in range(draw(st.integers(0, 2))):
+                _fill(draw, getattr(message, fd.name).add())
+        elif fd.is_repeated:
+            getattr(message, fd.name).extend(draw(st.lists(_scalars(fd), max_size=2)))
+        elif fd.message_type is None:
+            setattr(message, fd.name, draw(_scalars(fd)))
+        elif fd.message_type.full_name == DURATION:
+            getattr(message, fd.name).FromNanoseconds(draw(_durations()))
+        else:
+            getattr(message, fd.name).SetInParent()
+            _fill(draw, getattr(message, fd.name))
+
+
+@st.composite
+def _of_any_kind(draw: st.DrawFn) -> Monitor:
+    monitor = Monitor(name=draw(_NAMES))
+    check = getattr(monitor, draw(st.sampled_from(KINDS)))
+    check.SetInParent()
+    _fill(draw, check)
+    return monitor
+
+
 @st.composite
 def _sets(draw: st.DrawFn) -> list[Monitor]:
     return [draw(_monitors(name)) for name in draw(st.lists(_NAMES, unique=True, max_size=3))]
@@ -68,6 +115,11 @@ def _complaints(text: str) -> list[str]:
 @given(_sets())
 def test_what_is_exported_is_read_back_the_same(monitors: list[Monitor]) -> None:
     assert _read(manifest_text(monitors)).monitors == monitors
+
+
+@given(_of_any_kind())
+def test_checks_of_every_kind_are_exported_and_read_back_the_same(monitor: Monitor) -> None:
+    assert _read(manifest_text([monitor])).monitors == [monitor]
 
 
 @given(_monitors("site"))

@@ -64,8 +64,11 @@ async def test_a_reader_that_has_seen_enough_is_no_error(server: FakeMonitord, t
     assert (process.returncode, stderr) == (0, b"")
 
 
-async def test_help_does_not_wait_for_grpc() -> None:
-    code = "import sys; from monitord_client.monitorctl.app import build; build(); print('grpc' in sys.modules)"
+async def test_help_does_not_wait_for_grpc_protobuf_or_yaml() -> None:
+    code = (
+        "import sys; from monitord_client.monitorctl.app import build; build(); "
+        "print(any(name in sys.modules for name in ('grpc', 'google.protobuf', 'yaml')))"
+    )
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
     async with asyncio.timeout(30):
         stdout, _ = await process.communicate()

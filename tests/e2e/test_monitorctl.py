@@ -66,6 +66,45 @@ async def test_a_target_is_tested_without_being_stored(ctl: Monitorctl, up: Targ
     assert await ctl.ok("list") == ""
 
 
+async def test_the_scheme_of_a_target_chooses_the_kind_of_check(ctl: Monitorctl, shared: Monitord, up: Target) -> None:
+    place, api = f"127.0.0.1:{up.port}", f"{shared.address}/monitord.v1.MonitorService"
+    added = await asyncio.gather(
+        ctl.ok("add", "port", f"tcp://{place}", "--set", "expected_latency=900ms", "--interval", "1s"),
+        ctl.ok("add", "api", f"grpc://{api}", "--interval", "1s"),
+        ctl.ok(
+            *(
+                "add",
+                "cache",
+                "redis://127.0.0.1/2",
+                "--set",
+                "command=LLEN jobs",
+                "--secret",
+                "password=@-",
+                "--paused",
+            ),
+            stdin=f"{SECRET}\n",
+        ),
+    )
+    assert [text.partition(" (id")[0] for text in added] == ["+ port", "+ api", "+ cache"]
+    listed = await ctl.ok("list", "--type", "tcp", "--type", "grpc", "--type", "redis", "--by-name")
+    for target in (f"tcp://{place}", f"grpc://{api}", "redis://127.0.0.1:6379/2"):
+        assert target in listed
+    shown = await ctl.ok("show", "cache")
+    assert "LLEN jobs" in shown
+    exported = await ctl.ok("export")
+    assert SECRET not in shown + exported
+    assert (await ctl("apply", "-", stdin=exported)).stdout.count("= ") == 3
+
+    checked = await ctl.ok("check", "api")
+    assert "grpc.serving_status" in checked
+    assert "expected_latency  900ms" in await ctl.ok("show", "port")
+    refused = await ctl("add", "mail", f"tcp://{place}", "--set", "expect=(")
+    assert refused.status == 2
+    assert "monitor.tcp.expect" in refused.stderr
+    closed = await ctl("test", f"postgres://ada@127.0.0.1:{unused_port()}", "--set", "query=SELECT 1")
+    assert (closed.status, "connect.refused" in closed.stdout) == (1, True)
+
+
 async def test_applying_what_was_exported_changes_nothing(ctl: Monitorctl, up: Target, tmp_path: Path) -> None:
     monitors = [
         {"name": "one", "interval": "30s", "labels": {"team": "web"}, "http": {"url": up.url("/one")}},

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,8 @@ import yaml
 from google.protobuf import json_format
 
 from monitord.demo import HOST, PORT, SLOW_S
+from monitord.domain.rules.monitor import Limits, violations
+from monitord.rpc.convert_monitor import read_spec
 from monitord.v1 import monitor_pb2
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -39,3 +42,27 @@ def test_the_slow_one_is_slower_than_expected_and_the_down_one_has_nobody_listen
 
 def test_public_sites_are_not_asked_more_than_once_a_minute():
     assert all(monitor.interval.seconds in (0, *range(60, 3601)) for monitor in monitors("public.yaml"))
+
+
+@pytest.mark.parametrize("name", ["monitors.yaml", "public.yaml", "kinds.yaml"])
+def test_every_example_obeys_the_rules_that_a_server_goes_by(name):
+    for message in monitors(name):
+        unreadable = []
+        spec = read_spec(message, Limits(), unreadable)
+        assert unreadable + violations(spec, Limits()) == [], message.name
+
+
+def test_kinds_has_every_kind_of_the_contract_under_names_of_their_own():
+    shown = monitors("kinds.yaml")
+    assert len({monitor.name for monitor in shown}) == len(shown)
+    kinds = {field.name for field in monitor_pb2.Monitor.DESCRIPTOR.oneofs_by_name["kind"].fields}
+    assert {monitor.WhichOneof("kind") for monitor in shown} == kinds
+
+
+def test_kinds_points_at_this_machine_or_at_what_is_reserved_for_documentation():
+    lines = [line.partition(" #")[0] for line in (EXAMPLES / "kinds.yaml").read_text().splitlines()]
+    hosts = [
+        m[1] for line in lines if (m := re.search(r"(?:host|server|url|server_name): *(?:\w+://)?([\w.-]+)", line))
+    ]
+    assert len(hosts) > 10
+    assert all(host == "127.0.0.1" or host.startswith("192.0.2.") or host.endswith("example.com") for host in hosts)

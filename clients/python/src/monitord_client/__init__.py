@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from monitord_client.address import Tls as Tls
     from monitord_client.build import http_monitor as http_monitor
+    from monitord_client.build import monitor_of as monitor_of
     from monitord_client.client import Client as Client
     from monitord_client.credentials import MemoryStore as MemoryStore
     from monitord_client.credentials import TokenStore as TokenStore
@@ -66,7 +67,7 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "address": "Tls",
-    "build": "http_monitor",
+    "build": "http_monitor monitor_of",
     "client": "Client",
     "credentials": "MemoryStore TokenStore",
     "errors": "AbortedError AlreadyExistsError DeadlineExceededError EtagMismatchError FailedPreconditionError "

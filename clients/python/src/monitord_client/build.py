@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
+from google.protobuf.message import Message
+
 from monitord_client.times import duration
 from monitord_client.v1.connection_pb2 import HttpHeader
 from monitord_client.v1.http_check_pb2 import HttpCheck
@@ -10,6 +12,26 @@ from monitord_client.v1.monitor_pb2 import Monitor
 
 Length = timedelta | float
 """A timedelta, or a number of seconds."""
+
+
+def monitor_of(
+    name: str,
+    check: Message,
+    *,
+    interval: Length | None = None,
+    timeout: Length | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> Monitor:
+    """Return a monitor with a check of any kind: ``monitor_of("router", IcmpCheck(host="192.0.2.1"))``.
+
+    Raises TypeError for a message that is no check.
+    """
+    monitor = Monitor(name=name, labels=labels, interval=duration(interval), timeout=duration(timeout))
+    for field in Monitor.DESCRIPTOR.oneofs_by_name["kind"].fields:
+        if field.message_type is check.DESCRIPTOR:
+            getattr(monitor, field.name).CopyFrom(check)
+            return monitor
+    raise TypeError(f"{check.DESCRIPTOR.name} is no kind of check")
 
 
 def http_monitor(
@@ -42,4 +64,4 @@ def http_monitor(
         keyword=keyword,
         expected_latency=duration(expected_latency),
     )
-    return Monitor(name=name, labels=labels, interval=duration(interval), timeout=duration(timeout), http=check)
+    return monitor_of(name, check, interval=interval, timeout=timeout, labels=labels)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from monitord_client.monitorctl.commands import command
-from monitord_client.monitorctl.completion import complete_monitor
+from monitord_client.monitorctl.completion import complete_monitor, complete_target_or_monitor
 from monitord_client.monitorctl.exits import CommandError, ExitCode
+from monitord_client.monitorctl.kind_options import CheckOptions, FieldOptions
 from monitord_client.monitorctl.monitor_commands import Name
 from monitord_client.monitorctl.options import (
     FromOption,
@@ -20,6 +21,7 @@ from monitord_client.monitorctl.options import (
     WindowOption,
 )
 from monitord_client.monitorctl.running import Cli
+from monitord_client.monitorctl.schemes import is_target
 
 if TYPE_CHECKING:
     from monitord_client import CheckLog, Client, Monitor, TailEvent, Verdict
@@ -45,26 +47,37 @@ async def try_target(
     target: Annotated[
         str,
         typer.Argument(
-            metavar="URL|NAME", help="A URL, or a monitor whose configuration to try.", autocompletion=complete_monitor
+            metavar="TARGET|NAME",
+            help="What to look at, as for `add`; or a monitor whose configuration to try.",
+            autocompletion=complete_target_or_monitor,
         ),
     ],
+    fields: FieldOptions,
     http: HttpOptions,
     timeout: Annotated[int | None, SpanOption] = None,
 ) -> int:
-    """Check a URL once from where monitord runs, store nothing, and explain the verdict step by step.
+    """Check a target once from where monitord runs, store nothing, and explain the verdict step by step.
+
+    \b
+    monitorctl test https://shop.example.com --keyword Welcome
+    monitorctl test tcp://mail.example.com:25 --set security=starttls_smtp
+    monitorctl test ping://192.0.2.1 --set count=10
+    monitorctl test 'dns://example.com?type=MX'
+    monitorctl test postgres://monitor@db.example.com/shop --secret password
 
     Exit code: 0 when it works, 1 when it is DOWN, 8 when nothing can be said.
     """
     from monitord_client.monitorctl.finding import find_monitor
     from monitord_client.v1.monitor_pb2 import Monitor
 
+    options, monitor = CheckOptions(http, fields), Monitor()
+    if is_target(target):
+        options.fill(monitor, target, cli)
+    elif options.given:
+        raise CommandError(f"{target!r} is not a target: write https://... (a monitor is tested as it is stored)")
     async with cli.connect() as client:
-        if "://" in target:
-            monitor = Monitor(http=http.check(target))
-        elif http == HttpOptions():
+        if not is_target(target):
             monitor = await find_monitor(client, target)
-        else:
-            raise CommandError(f"{target!r} is not a URL: write https://... (a monitor is tested as it is stored)")
         if timeout is not None:
             monitor.timeout.FromNanoseconds(timeout)
         row = await client.test_monitor(monitor)

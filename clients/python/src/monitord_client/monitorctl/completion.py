@@ -7,6 +7,7 @@ import typer
 from monitord_client.monitorctl import running
 from monitord_client.monitorctl.options import Connection
 from monitord_client.monitorctl.running import Cli
+from monitord_client.monitorctl.schemes import KINDS, beginnings, kind_of
 
 _PATIENCE_S = 1.0
 _MOST = 200
@@ -35,6 +36,42 @@ def status_words() -> list[str]:
     from monitord_client.v1.monitor_pb2 import MonitorStatus
 
     return [name.removeprefix("MONITOR_STATUS_").lower() for name, number in MonitorStatus.items() if number]
+
+
+def complete_target(incomplete: str) -> list[str]:
+    """Return what targets begin with, as far as it was typed."""
+    return [each for each in beginnings() if each.startswith(incomplete)]
+
+
+def complete_target_or_monitor(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return what targets begin with, and the names of monitors."""
+    return complete_target(incomplete) + complete_monitor(ctx, incomplete)
+
+
+def complete_kind(incomplete: str) -> list[str]:
+    """Return the kinds of check that begin with what was typed."""
+    return [kind for kind in KINDS if kind.startswith(incomplete.lower())]
+
+
+def complete_assignment(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the fields of the target's kind, ready for their value."""
+    return [f"{name}=" for name in _fields(ctx, incomplete)]
+
+
+def complete_secret(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the secret fields of the target's kind."""
+    from monitord_client.monitorctl.assignments import SECRETS
+
+    return [name for name in _fields(ctx, incomplete) if name.rpartition(".")[2] in SECRETS]
+
+
+def _fields(ctx: typer.Context, prefix: str) -> list[str]:
+    from monitord_client.monitorctl.assignments import field_paths
+
+    # An option that still lacks its value leaves the arguments before it unassigned.
+    typed = [ctx.params.get("target") or "", *ctx.args]
+    kind = next((kind for kind in map(kind_of, typed) if kind), "")
+    return [path for path in field_paths(kind) if path.startswith(prefix)] if kind else []
 
 
 async def _collect(cli: Cli, prefix: str, found: list[str]) -> int:

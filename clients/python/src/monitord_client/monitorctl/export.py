@@ -9,6 +9,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
+from monitord_client.monitorctl.fields import OUTPUT_ONLY
 from monitord_client.monitorctl.manifest import SERVER_FIELDS
 from monitord_client.monitorctl.spans import span_text
 from monitord_client.v1.monitor_pb2 import Monitor
@@ -19,7 +20,7 @@ def manifest_text(monitors: Iterable[Monitor]) -> str:
 
     A secret header is written without its value, which the server never tells; applying it keeps the stored one.
     """
-    entries = [_mapping(monitor, skip=SERVER_FIELDS) for monitor in monitors]
+    entries = [mapping_of_fields(monitor, skip=SERVER_FIELDS) for monitor in monitors]
     return yaml.dump({"monitors": entries}, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=4096)
 
 
@@ -37,10 +38,11 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def _mapping(message: Message, skip: frozenset[str] = frozenset()) -> dict[str, object]:
+def mapping_of_fields(message: Message, skip: frozenset[str] = frozenset()) -> dict[str, object]:
+    """Return the fields of a message that are set, as a file has them; ``skip`` and what is output only left out."""
     result: dict[str, object] = {}
     for fd, value in message.ListFields():
-        if fd.name in skip:
+        if fd.name in skip or fd.full_name in OUTPUT_ONLY:
             continue
         if fd.message_type is not None and fd.message_type.GetOptions().map_entry:
             result[fd.name] = dict(sorted(value.items()))
@@ -57,7 +59,7 @@ def _plain(fd: FieldDescriptor, value: object) -> object:
     if isinstance(value, Duration):
         return span_text(value.ToNanoseconds())
     if isinstance(value, Message):
-        return _mapping(value)
+        return mapping_of_fields(value)
     if fd.enum_type is not None and isinstance(value, int):
         known = fd.enum_type.values_by_number.get(value)
         return known.name if known else value

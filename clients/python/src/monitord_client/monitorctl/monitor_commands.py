@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from monitord_client.monitorctl.commands import command
-from monitord_client.monitorctl.completion import complete_monitor, complete_status, status_words
+from monitord_client.monitorctl.completion import (
+    complete_kind,
+    complete_monitor,
+    complete_status,
+    complete_target,
+    status_words,
+)
 from monitord_client.monitorctl.exits import CommandError
+from monitord_client.monitorctl.kind_options import CheckOptions, FieldOptions, HeartbeatOptions
 from monitord_client.monitorctl.options import (
     EveryOption,
     HttpOptions,
@@ -20,9 +27,10 @@ from monitord_client.monitorctl.options import (
     labels_of,
 )
 from monitord_client.monitorctl.running import Cli
+from monitord_client.monitorctl.schemes import KINDS
 
 if TYPE_CHECKING:
-    from monitord_client import Monitor, MonitorStatus
+    from monitord_client import Monitor, MonitorStatus, MonitorType
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A name or an id.", autocompletion=complete_monitor)]
 Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Names or ids.", autocompletion=complete_monitor)]
@@ -41,20 +49,42 @@ def register(app: typer.Typer) -> None:
 async def add(
     cli: Cli,
     name: Annotated[str, typer.Argument(help="What to call it; unique among your monitors.")],
-    url: Annotated[str, typer.Argument(help="An http or https URL.")],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            help="What to look at; its scheme chooses the kind of check: https://, tcp://, ping:// ..., or the word "
+            "heartbeat.",
+            autocompletion=complete_target,
+        ),
+    ],
     schedule: ScheduleOptions,
+    fields: FieldOptions,
     http: HttpOptions,
+    heartbeat: HeartbeatOptions,
     label: LabelOption = None,
     paused: Annotated[bool, typer.Option("--paused", help="Don't check it yet.")] = False,
 ) -> None:
     """Add a monitor and start to check it.
 
-    monitorctl add shop https://shop.example.com --interval 30s --keyword Welcome
+    \b
+    monitorctl add shop https://shop.example.com -H Accept=text/html
+    monitorctl add mail tcp://mail.example.com:25 --set expect=^220
+    monitorctl add cert tls://example.com --set min_certificate_days=21
+    monitorctl add router ping://192.0.2.1 --set degraded_loss_percent=20
+    monitorctl add mx 'dns://example.com?type=MX&server=192.0.2.53'
+    monitorctl add orders grpcs://orders.example.com:443/shop.Orders
+    monitorctl add feed wss://example.com/feed --set send=hi --set expect=hello
+    monitorctl add db postgres://me@192.0.2.7/shop --secret password
+    monitorctl add old mysql://me@192.0.2.8 --secret password=env:PASSWORD
+    monitorctl add cache rediss://192.0.2.9 --set command='LLEN jobs'
+    monitorctl add backup heartbeat --period 1d --grace 10m
     """
     from monitord_client.monitorctl.printing import mapping_of, print_data, visible
     from monitord_client.v1.monitor_pb2 import Monitor
 
-    monitor = Monitor(name=name, http=http.check(url), labels=labels_of(label))
+    monitor = Monitor(name=name, labels=labels_of(label))
+    CheckOptions(http, fields, heartbeat).fill(monitor, target, cli)
     schedule.fill(monitor)
     if paused:
         monitor.active = False
@@ -62,6 +92,8 @@ async def add(
         stored = await client.create_monitor(monitor)
     if cli.output is Output.TABLE:
         cli.print(f"+ {visible(stored.name)} (id {stored.id})")
+        if stored.heartbeat.ping_url:
+            cli.print(f"The job tells that it ran by: curl -fsS {visible(stored.heartbeat.ping_url)}")
     else:
         print_data(cli.output, mapping_of(stored))
 
@@ -71,6 +103,10 @@ async def list_(
     status: Annotated[
         list[str] | None,
         typer.Option("--status", "-s", help="Only these: up, down, ...", autocompletion=complete_status),
+    ] = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option("--type", help="Only these: http, tcp, icmp, ...", autocompletion=complete_kind),
     ] = None,
     label: LabelOption = None,
     active: Annotated[
@@ -89,6 +125,7 @@ async def list_(
 
     conditions: dict[str, Any] = {
         "statuses": [_status(word) for word in status or ()],
+        "types": [_type(word) for word in kind or ()],
         "labels": labels_of(label),
         "active": active,
         "order": MONITOR_ORDER_NAME if by_name else MONITOR_ORDER_ID,
@@ -105,10 +142,10 @@ async def list_(
         print_data(cli.output, {"monitors": [mapping_of(monitor) for monitor in monitors]})
     elif monitors:
         cli.console.print(monitors_table(monitors, utc_now()))
-    elif status or label or active is not None:
+    elif status or kind or label or active is not None:
         cli.note("No monitor meets these conditions.")
     else:
-        cli.note("There are no monitors yet. Add one: monitorctl add NAME URL")
+        cli.note("There are no monitors yet. Add one: monitorctl add NAME TARGET")
 
 
 def _status(word: str) -> "MonitorStatus.ValueType":
@@ -118,6 +155,14 @@ def _status(word: str) -> "MonitorStatus.ValueType":
         return MonitorStatus.Value(f"MONITOR_STATUS_{word.upper()}")
     except ValueError:
         raise CommandError(f"{word!r} is not a status; there is {', '.join(status_words())}") from None
+
+
+def _type(word: str) -> "MonitorType.ValueType":
+    from monitord_client.v1.monitor_pb2 import MonitorType
+
+    if word.lower() not in KINDS:
+        raise CommandError(f"{word!r} is not a kind of check; there is {', '.join(KINDS)}")
+    return MonitorType.Value(f"MONITOR_TYPE_{word.upper()}")
 
 
 async def _list_again_and_again(cli: Cli, fetch: "Callable[[], Awaitable[list[Monitor]]]", every_s: float) -> None:

@@ -51,7 +51,9 @@ def _moment(text: str) -> datetime:
     return spans.parse_moment(text, spans.utc_now())
 
 
-SpanOption = typer.Option(parser=_parser(spans.parse_span), metavar="LENGTH")
+SPAN = _parser(spans.parse_span)
+"""Reads a length of time, in nanoseconds."""
+SpanOption = typer.Option(parser=SPAN, metavar="LENGTH")
 WindowOption = Annotated[
     timedelta, typer.Option(parser=_parser(spans.parse_timedelta), metavar="LENGTH", help="How far back to look.")
 ]
@@ -82,7 +84,7 @@ TtlOption = Annotated[
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 
 _CONNECTION = "Connection and output"
-_HTTP = "The request and its answer"
+_HTTP = "The request and its answer, for http and https"
 _SCHEDULE = "When, and how strictly"
 
 

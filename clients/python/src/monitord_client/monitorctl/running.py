@@ -96,6 +96,18 @@ class Cli:
         answer = await asyncio.to_thread(sys.stdin.readline)
         return answer.strip().lower() in ("y", "yes")
 
+    def ask_secret(self, name: str) -> str:
+        """Ask a person for a secret, without showing it. Raises CommandError where there is nobody to ask."""
+        import typer
+
+        if not sys.stdin.isatty():
+            raise CommandError(
+                f"there is no terminal to ask for {name}: write --secret {name}=@FILE (@- is stdin) or --secret "
+                f"{name}=env:NAME"
+            )
+        answer: str = typer.prompt(name, hide_input=True, err=True)
+        return answer
+
     def print(self, text: str) -> None:
         """Print a line of the answer."""
         sys.stdout.write(f"{text}\n")

@@ -1,9 +1,13 @@
-"""Single values of messages, from the text that stands for them in a file."""
+"""Single values of messages, from the text that stands for them in a file, and back for people to read."""
 
 import base64
 import binascii
+from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.duration_pb2 import Duration
+
+from monitord_client.monitorctl.spans import span_words
 
 _TRUE = frozenset({"true", "yes", "on"})
 _FALSE = frozenset({"false", "no", "off"})
@@ -41,6 +45,24 @@ def parse_value(fd: FieldDescriptor, text: str, *, as_text: bool) -> object:
     raise ValueError("this kind of field cannot be written in a file")
 
 
+def shown_value(fd: FieldDescriptor, value: Any) -> str:
+    """Return a single value that is no message, or a length of time, as people write it."""
+    if isinstance(value, Duration):
+        return span_words(value.ToNanoseconds())
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if fd.enum_type is not None:
+        known = fd.enum_type.values_by_number.get(value)
+        prefix = fd.enum_type.values[0].name.removesuffix("UNSPECIFIED")
+        return known.name.removeprefix(prefix).lower() if known is not None else f"#{value}"
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return f"{len(value):,} bytes"
+    return str(value)
+
+
 def _boolean(text: str) -> bool:
     if text.lower() in _TRUE:
         return True
@@ -61,7 +83,7 @@ def _enum(fd: FieldDescriptor, text: str) -> int:
     assert descriptor is not None
     names = {value.name: value.number for value in descriptor.values}
     prefix = descriptor.values[0].name.removesuffix("UNSPECIFIED")
-    wanted = text.upper()
+    wanted = text.upper().replace("-", "_").replace(".", "_")
     for name in (wanted, prefix + wanted):
         if name in names:
             return names[name]

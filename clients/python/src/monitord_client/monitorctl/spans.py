@@ -50,6 +50,18 @@ def span_text(nanos: int) -> str:
     return f"{nanos}ns"
 
 
+def span_words(nanos: int) -> str:
+    """Return a length of time as ``parse_span`` reads it, exactly, in the units of people: ``1h30m``, ``7d``."""
+    if nanos <= 0 or nanos % _NANOS["ms"]:
+        return span_text(nanos)
+    rest, parts = nanos, []
+    for unit in ("d", "h", "m", "s", "ms"):
+        count, rest = divmod(rest, _NANOS[unit])
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts)
+
+
 def parse_timedelta(text: str) -> timedelta:
     """Return a length of time, rounded down to microseconds. Raises ValueError as ``parse_span``."""
     try:

@@ -7,8 +7,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from monitord_client.monitorctl.kinds import field_lines, measured, measured_words
 from monitord_client.monitorctl.printing import short, visible
 from monitord_client.monitorctl.spans import age_words, clock_words, length_words, milliseconds, span_text
+from monitord_client.monitorctl.targets import target_text
 from monitord_client.times import moment_of
 from monitord_client.v1.auth_pb2 import ApiKey, Scope
 from monitord_client.v1.check_log_pb2 import CHECK_TRIGGER_GAP, CheckLog, CheckTrigger, Verdict
@@ -46,7 +48,7 @@ def verdict_of(row: CheckLog) -> str:
 
 def target_of(monitor: Monitor) -> str:
     """Return what a monitor looks at."""
-    return visible(monitor.http.url) if monitor.WhichOneof("kind") == "http" else (monitor.WhichOneof("kind") or "-")
+    return visible(target_text(monitor))
 
 
 def grid(*headers: str) -> Table:
@@ -97,8 +99,13 @@ def monitor_card(monitor: Monitor, now: datetime) -> RenderableType:
     line("Id", str(monitor.id))
     line("Status", status)
     line("Target", target_of(monitor))
+    if monitor.heartbeat.ping_url:
+        line("Ping URL", Text(visible(monitor.heartbeat.ping_url), style="bold cyan"))
+        line("", Text("Whoever knows it can tell that the job ran: curl -fsS URL, URL/start, URL/fail", style="dim"))
     if monitor.HasField("last_check"):
-        line("Last check", row_text(monitor.last_check, now))
+        line("Last check", row_text(monitor.last_check, now, figures=False))
+        if monitor.last_check.measurements:
+            line("Measured", ", ".join(f"{name} {value}" for name, value in measured(monitor.last_check)))
     line("Every", span_text(monitor.interval.ToNanoseconds()))
     line("Timeout", span_text(monitor.timeout.ToNanoseconds()))
     line("Thresholds", f"{monitor.failure_threshold} bad make it DOWN, {monitor.success_threshold} good end it")
@@ -106,40 +113,29 @@ def monitor_card(monitor: Monitor, now: datetime) -> RenderableType:
         line("While in doubt", f"every {span_text(monitor.recheck_interval.ToNanoseconds())}")
     if monitor.labels:
         line("Labels", ", ".join(f"{key}={value}" for key, value in sorted(monitor.labels.items())))
-    for name, value in _http_lines(monitor):
-        line(name, value)
+    lines = list(field_lines(monitor))
+    for index, (name, value) in enumerate(lines):
+        line(name if index == 0 or name != lines[index - 1][0] else "", value)
     line("Created", clock_words(moment_of(monitor.create_time)))
     line("Changed", clock_words(moment_of(monitor.update_time)))
     return card
 
 
-def _http_lines(monitor: Monitor) -> Iterable[tuple[str, str]]:
-    check = monitor.http
-    if check.method not in ("", "GET"):
-        yield "Method", check.method
-    for header in check.headers:
-        yield "Header", f"{header.name}: {'(secret)' if header.secret else header.value}"
-    if check.body:
-        yield "Body", f"{len(check.body)} bytes"
-    if check.accepted_status_codes:
-        yield "Good status", ", ".join(check.accepted_status_codes)
-    if check.keyword:
-        yield "Keyword", f"{check.keyword!r} must {'not ' if check.keyword_absent else ''}appear"
-    if check.HasField("expected_latency"):
-        yield "Slow above", span_text(check.expected_latency.ToNanoseconds())
-
-
-def row_text(row: CheckLog, now: datetime) -> Text:
-    """Return a row of the log on one line."""
+def row_text(row: CheckLog, now: datetime, *, figures: bool = True) -> Text:
+    """Return a row of the log on one line; ``figures``: where nothing is to be said, with what was measured."""
     text = Text.assemble(clock_words(moment_of(row.start_time), now), " ", badge(verdict_of(row)))
     if row.HasField("response_time_ms"):
         text.append(f" {milliseconds(row.response_time_ms)}")
     if row.HasField("status_code"):
         text.append(f" [{row.status_code}]")
-    detail = " - ".join(part for part in (row.category, row.message) if part)
-    if detail:
+    if detail := _detail(row, figures=figures):
         text.append(f" {visible(detail)}")
     return text
+
+
+def _detail(row: CheckLog, *, figures: bool = True) -> str:
+    said = " - ".join(part for part in (row.category, row.message) if part)
+    return said or (measured_words(row) if figures else "")
 
 
 def logs_table(rows: Iterable[CheckLog], now: datetime) -> Table:
@@ -153,7 +149,7 @@ def logs_table(rows: Iterable[CheckLog], now: datetime) -> Table:
             response_of(row),
             str(row.status_code) if row.HasField("status_code") else "-",
             short(CheckTrigger.Name, row.trigger).lower(),
-            Text(visible(" - ".join(part for part in (row.category, row.message) if part))),
+            Text(visible(_detail(row))),
         )
     return table
 

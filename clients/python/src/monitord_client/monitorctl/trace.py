@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from monitord_client.monitorctl.kinds import measured
 from monitord_client.monitorctl.printing import visible
 from monitord_client.monitorctl.spans import clock_words, length_words, milliseconds
 from monitord_client.monitorctl.tables import badge, verdict_of
@@ -29,13 +30,16 @@ def explained(row: CheckLog, title: str, now: datetime) -> RenderableType:
     parts.append(_facts(row, now))
     if (phases := _waterfall(row)) is not None:
         parts += [_heading("Time"), phases]
+    if row.measurements:
+        parts += [_heading("Measured"), _measurements(row)]
     if row.evidence.steps:
         parts += [_heading("Steps"), _steps(row.evidence)]
     parts += _certificates(row.evidence, now)
     if row.evidence.header_lines:
         parts += [_heading("Answer"), Text(visible("\n".join(row.evidence.header_lines)))]
     if row.evidence.body_excerpt:
-        parts += [_heading("Body, its beginning"), Text(visible(row.evidence.body_excerpt.rstrip()))]
+        what = "Body" if row.HasField("status_code") else "What came"
+        parts += [_heading(f"{what}, its beginning"), Text(visible(row.evidence.body_excerpt.rstrip()))]
     return Group(*parts)
 
 
@@ -83,6 +87,15 @@ def _waterfall(row: CheckLog) -> Table | None:
         width = max(1, round(length / total * _BAR))
         table.add_row(name, milliseconds(length), Text(" " * min(left, _BAR - 1) + "█" * width, style="cyan"))
         begun += length
+    return table
+
+
+def _measurements(row: CheckLog) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    for name, value in measured(row):
+        table.add_row(Text(visible(name)), value)
     return table
 
 
