@@ -9,6 +9,7 @@ from benchmarks.api import api
 from benchmarks.bare import bare
 from benchmarks.checks import highest_rate, steady
 from benchmarks.hostile import hostile
+from benchmarks.kinds import kinds
 from benchmarks.peers import installed, peers
 from benchmarks.progress import say
 from benchmarks.report import Figure, show
@@ -48,6 +49,10 @@ async def _hostile(o: argparse.Namespace) -> list[Figure]:
     return await hostile(o.windows, o.seconds)
 
 
+async def _kinds(o: argparse.Namespace) -> list[Figure]:
+    return await kinds(o.windows, o.seconds)
+
+
 async def _peers(o: argparse.Namespace) -> list[Figure]:
     if not installed():
         say("prometheus and prometheus-blackbox-exporter are not installed (Debian has both): left out")
@@ -71,6 +76,7 @@ SCENARIOS: dict[str, tuple[Scenario, str]] = {
     "100k": (_hundred_thousand, "100,000 monitors every 60 s"),
     "rate": (_rate, "the highest HTTP rate with p99 lateness under 100 ms"),
     "tls-rate": (_tls_rate, "the same with HTTPS"),
+    "kinds": (_kinds, "a check of each kind, alone and all of them mixed"),
     "hostile": (_hostile, "10,000 monitors, alone and beside targets of the worst manners"),
     "api": (_api, "unary calls and tails while 1,000 checks/s run"),
 }
