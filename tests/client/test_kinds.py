@@ -132,6 +132,7 @@ async def test_any_target_can_be_tried_and_is_explained(
 
 async def test_measurements_stand_where_nothing_else_is_to_be_said(server: FakeMonitord, ctl: Ctl) -> None:
     stored = server.put(monitor_of("router", IcmpCheck(host="192.0.2.1"), interval=30))
+    stored.parent_ids.extend([7, 8])
     row = CheckLog(monitor_id=stored.id, sequence=1, verdict=pb.VERDICT_UP)
     row.start_time.GetCurrentTime()
     row.measurements.update({"icmp.loss_ratio": 0.0, "icmp.jitter_ms": 0.25, "icmp.sent": 3.0})
@@ -139,6 +140,7 @@ async def test_measurements_stand_where_nothing_else_is_to_be_said(server: FakeM
     server.rows = [row]
     shown = (await ctl("show", "router")).stdout
     assert "Measured" in shown
+    assert "monitor 7, monitor 8" in shown
     assert "icmp.jitter_ms 0.25 ms, icmp.loss_ratio 0 %, icmp.sent 3" in shown
     assert "jitter 0.25 ms, loss 0 %\n" in (await ctl("logs", "router")).stdout.replace("  ", "").replace(" \n", "\n")
 

@@ -31,6 +31,7 @@ _OF_MONITORS = {
     "success_threshold": "--success-threshold NUMBER",
     "labels": "--label KEY=VALUE",
     "active": "--paused",
+    "parent_ids": "it in a file for `monitorctl apply`",
 }
 _MOST_BYTES = 256 * 1024
 """As much as one request may have."""

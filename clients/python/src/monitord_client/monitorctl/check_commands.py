@@ -61,7 +61,7 @@ async def try_target(
     \b
     monitorctl test https://shop.example.com --keyword Welcome
     monitorctl test tcp://mail.example.com:25 --set security=starttls_smtp
-    monitorctl test ping://192.0.2.1 --set count=10
+    monitorctl test ping://router.example.com --set count=10
     monitorctl test 'dns://example.com?type=MX'
     monitorctl test postgres://monitor@db.example.com/shop --secret password
 

@@ -71,13 +71,13 @@ async def add(
     monitorctl add shop https://shop.example.com -H Accept=text/html
     monitorctl add mail tcp://mail.example.com:25 --set expect=^220
     monitorctl add cert tls://example.com --set min_certificate_days=21
-    monitorctl add router ping://192.0.2.1 --set degraded_loss_percent=20
-    monitorctl add mx 'dns://example.com?type=MX&server=192.0.2.53'
+    monitorctl add router ping://router.example.com --set count=10
+    monitorctl add mx 'dns://example.com?type=MX&server=ns1.example.com'
     monitorctl add orders grpcs://orders.example.com:443/shop.Orders
     monitorctl add feed wss://example.com/feed --set send=hi --set expect=hello
-    monitorctl add db postgres://me@192.0.2.7/shop --secret password
-    monitorctl add old mysql://me@192.0.2.8 --secret password=env:PASSWORD
-    monitorctl add cache rediss://192.0.2.9 --set command='LLEN jobs'
+    monitorctl add db postgres://me@db.example.com/shop --secret password
+    monitorctl add old mysql://me@old.example.com --secret password=env:PASSWORD
+    monitorctl add cache rediss://cache.example.com --set command='LLEN jobs'
     monitorctl add backup heartbeat --period 1d --grace 10m
     """
     from monitord_client.monitorctl.printing import mapping_of, print_data, visible

@@ -111,6 +111,8 @@ def monitor_card(monitor: Monitor, now: datetime) -> RenderableType:
     line("Thresholds", f"{monitor.failure_threshold} bad make it DOWN, {monitor.success_threshold} good end it")
     if monitor.recheck_interval.ToNanoseconds():
         line("While in doubt", f"every {span_text(monitor.recheck_interval.ToNanoseconds())}")
+    if monitor.parent_ids:
+        line("Depends on", ", ".join(f"monitor {parent_id}" for parent_id in monitor.parent_ids))
     if monitor.labels:
         line("Labels", ", ".join(f"{key}={value}" for key, value in sorted(monitor.labels.items())))
     lines = list(field_lines(monitor))
