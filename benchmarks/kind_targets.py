@@ -1,8 +1,8 @@
 """One small server for each kind of check, all in one process: what the benchmark of the kinds asks.
 
 Run as ``python -m benchmarks.kind_targets CERTIFICATE KEY``; prints a line of JSON with the port of each kind, then
-serves until its standard input closes. The databases say as much as a handshake without a user needs: what a check costs
-monitord does not depend on who answers.
+serves until its standard input closes. The databases say as much as a handshake without a user needs: what a
+check costs monitord does not depend on who answers.
 """
 
 import asyncio
