@@ -30,10 +30,10 @@ def only_sentence(answer: Answer) -> str:
     return sentence
 
 
-@pytest.mark.parametrize("name", ["MONITORD_PORT", "MONITORD_METRICS_PORT"])
+@pytest.mark.parametrize("name", ["MONITORD_PORT", "MONITORD_METRICS_PORT", "MONITORD_PING_PORT"])
 async def test_a_port_in_use_is_named(name: str, taken: int, database_url: str, tmp_path: Path) -> None:
     settings = {"MONITORD_STATE_DIR": str(tmp_path / "state"), "MONITORD_DATABASE_URL": database_url}
-    settings |= {"MONITORD_PORT": "0", "MONITORD_METRICS_PORT": "0", name: str(taken)}
+    settings |= {"MONITORD_PORT": "0", "MONITORD_METRICS_PORT": "0", "MONITORD_PING_PORT": "0", name: str(taken)}
     sentence = only_sentence(await run_monitord(tmp_path, "run", settings=settings))
     assert str(taken) in sentence
     assert name in sentence

@@ -1,6 +1,5 @@
 """The HTTP listener for those who watch monitord itself: /metrics, /livez and /readyz."""
 
-import os
 import zlib
 from collections.abc import AsyncIterator
 
@@ -8,11 +7,9 @@ import msgspec
 from aiohttp import web
 from prometheus_client.exposition import gzip_accepted
 
+from monitord.http_server import HttpServer
 from monitord.metrics.exposition import Exposition
 from monitord.metrics.readiness import Readiness
-
-STOP_S = 2.0
-"""How long a scrape under way may take to finish when the listener stops."""
 
 _GZIP = 16 + zlib.MAX_WBITS
 _LEVEL = 1
@@ -34,11 +31,11 @@ class HttpListener:
     """Serves the exposition and the readiness on one address. Without TLS and without a login: keep it inside."""
 
     def __init__(self, host: str, port: int, exposition: Exposition, readiness: Readiness) -> None:
-        self._host = host
-        self._port = port
+        self._server = HttpServer(
+            host, port, purpose="serve metrics", remedy="Set MONITORD_METRICS_PORT or MONITORD_METRICS_HOST"
+        )
         self._exposition = exposition
         self._readiness = readiness
-        self._runner: web.AppRunner | None = None
 
     async def start(self) -> int:
         """Listen, and return the port. Raises OSError when the address can't be had."""
@@ -47,25 +44,11 @@ class HttpListener:
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/", self._index)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_S)
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
-        except OSError as error:
-            await self.stop()
-            why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-            raise OSError(
-                f"cannot serve metrics on {self._host} port {self._port}: {why}. Set MONITORD_METRICS_PORT or "
-                "MONITORD_METRICS_HOST"
-            ) from error
-        port: int = self._runner.addresses[0][1]
-        return port
+        return await self._server.start(app)
 
     async def stop(self) -> None:
         """Stop listening; safe twice."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        await self._server.stop()
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         content_type, chunks = self._exposition.scrape(request.headers.get("Accept", ""))

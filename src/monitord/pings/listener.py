@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import os
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -13,12 +12,12 @@ from aiohttp import web
 from monitord.domain.errors import NotFoundError, UnavailableError
 from monitord.domain.heartbeat import MAX_BODY_BYTES, Ping, PingKind
 from monitord.domain.instant import Instant
+from monitord.http_server import HttpServer
 from monitord.pings.limit import PingLimit
 
 BODY_S = 5.0
 """How long a job may take to send its body; what came until then is kept."""
 
-STOP_S = 2.0
 MAX_AT_ONCE = 256
 
 _WORDS = {"": PingKind.SUCCESS, "start": PingKind.START, "fail": PingKind.FAIL, "log": PingKind.LOG}
@@ -46,14 +45,14 @@ class PingListener:
         read_token: Callable[[str], tuple[int, int] | None],
         now: Callable[[], Instant],
     ) -> None:
-        self._host = host
-        self._port = port
+        self._server = HttpServer(
+            host, port, purpose="listen for heartbeats", remedy="Set MONITORD_PING_PORT or MONITORD_PING_HOST"
+        )
         self._hearing = hearing
         self._read_token = read_token
         self._now = now
         self._limit = PingLimit()
         self._at_once = 0
-        self._runner: web.AppRunner | None = None
 
     async def start(self) -> int:
         """Listen, and return the port. Raises OSError when the address can't be had."""
@@ -61,25 +60,11 @@ class PingListener:
         for path in ("/ping/{token}", "/ping/{token}/", "/ping/{token}/{word}"):
             for method in ("GET", "HEAD", "POST"):
                 app.router.add_route(method, path, self._ping)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_S)
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
-        except OSError as error:
-            await self.stop()
-            why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-            raise OSError(
-                f"cannot listen for heartbeats on {self._host} port {self._port}: {why}. Set MONITORD_PING_PORT or "
-                "MONITORD_PING_HOST"
-            ) from error
-        port: int = self._runner.addresses[0][1]
-        return port
+        return await self._server.start(app)
 
     async def stop(self) -> None:
         """Stop listening; safe twice."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        await self._server.stop()
 
     async def _ping(self, request: web.Request) -> web.Response:
         found = self._read_token(request.match_info["token"])

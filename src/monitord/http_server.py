@@ -1,0 +1,40 @@
+"""A small HTTP server on one address, for what monitord serves besides gRPC: without TLS."""
+
+import os
+
+from aiohttp import web
+
+STOP_S = 2.0
+"""How long a request under way may take to finish when the server stops."""
+
+
+class HttpServer:
+    """Serves one application. Port 0 takes any that is free."""
+
+    def __init__(self, host: str, port: int, *, purpose: str, remedy: str = "") -> None:
+        """``purpose`` and ``remedy`` stand in the error of an address that can't be had: what for, and what to do."""
+        self._host = host
+        self._port = port
+        self._purpose = purpose
+        self._remedy = remedy
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, application: web.Application) -> int:
+        """Listen, and return the port. Raises OSError when the address can't be had."""
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=STOP_S)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port).start()
+        except OSError as error:
+            await self.stop()
+            why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+            remedy = f". {self._remedy}" if self._remedy else ""
+            raise OSError(f"cannot {self._purpose} on {self._host} port {self._port}: {why}{remedy}") from error
+        port: int = self._runner.addresses[0][1]
+        return port
+
+    async def stop(self) -> None:
+        """Stop listening; safe twice."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
