@@ -114,7 +114,9 @@ async def test_any_target_can_be_tried_and_is_explained(
     monkeypatch.setenv("PW", "hunter2")
     row = CheckLog(verdict=pb.VERDICT_DOWN, category="icmp.loss", message="3 of 3 requests went unanswered.")
     row.start_time.GetCurrentTime()
-    row.measurements.update({"icmp.loss_ratio": 1 / 3, "icmp.rtt_avg_ms": 12.5, "query.ms": 1500.0, "dns.answers": 2.0})
+    row.measurements.update(
+        {"icmp.loss_ratio": 1 / 3, "icmp.rtt_avg_ms": 12.5, "query.duration_ms": 1500.0, "dns.answers": 2.0}
+    )
     row.evidence.steps.add(at_ms=1.0, phase="judge", text="three went unanswered")
     row.evidence.body_excerpt = "220 mail.example.com"
     server.verdict = row
@@ -125,7 +127,8 @@ async def test_any_target_can_be_tried_and_is_explained(
     shown = " ".join(tried.stdout.split())
     for words in (
         f"DOWN {target}", "icmp.loss: 3 of 3 requests", "icmp.loss_ratio 33.3 %", "icmp.rtt_avg_ms 12 ms",
-        "query.ms 1.50 s", "dns.answers 2", "three went unanswered", "What came, its beginning", "220 mail.example.com",
+        "query.duration_ms 1.50 s", "dns.answers 2", "three went unanswered", "What came, its beginning",
+        "220 mail.example.com",
     ):  # fmt: skip
         assert words in shown
 

@@ -65,7 +65,9 @@ def test_a_job_that_began_has_the_grace_time_to_end() -> None:
     assert verdict(HOURLY, words, MIDNIGHT + 15 * MINUTE) == UP
     assert verdict(HOURLY, words, MIDNIGHT + 15 * MINUTE + 1) == MISSED
     ended = words.hear(Ping(at=MIDNIGHT + 12 * MINUTE, kind=PingKind.SUCCESS))
-    assert ended.run_ms == 120_000
+    seen = judge(HOURLY, ended, MIDNIGHT + 13 * MINUTE, awaited_since=MIDNIGHT)
+    assert seen.measurements == {"heartbeat.age_ms": 60_000, "heartbeat.duration_ms": 120_000}
+    assert seen.response_ms == 120_000
     assert verdict(HOURLY, ended, MIDNIGHT + 15 * MINUTE + 1) == UP
 
 

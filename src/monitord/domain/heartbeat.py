@@ -146,6 +146,8 @@ def _seen(
     measurements: dict[str, float] = {}
     if words.ended_at is not None:
         measurements["heartbeat.age_ms"] = max(now - words.ended_at, 0) / 1000
+    if words.run_ms is not None:
+        measurements["heartbeat.duration_ms"] = words.run_ms
     evidence = None
     if verdict is not Verdict.UP:
         text = message or check.shown

@@ -153,7 +153,7 @@ class Conversation:
                 raise self._failed(refused)
         began_at = time.monotonic()
         answer = await self._read()
-        self._trial.measurements["query.ms"] = round((time.monotonic() - began_at) * 1000, 3)
+        self._trial.measurements["query.duration_ms"] = round((time.monotonic() - began_at) * 1000, 3)
         self._trial.measurements["query.rows"] = 0.0 if answer.absent == _NO_ROW else 1.0
         return answer
 

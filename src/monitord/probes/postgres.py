@@ -143,7 +143,7 @@ class Conversation:
         await self._command(f"BEGIN TRANSACTION READ ONLY; {limit}", b"T")
         began_at = time.monotonic()
         answer = await self._read()
-        self._trial.measurements["query.ms"] = round((time.monotonic() - began_at) * 1000, 3)
+        self._trial.measurements["query.duration_ms"] = round((time.monotonic() - began_at) * 1000, 3)
         self._trial.measurements["query.rows"] = 0.0 if answer.absent == _NO_ROW else 1.0
         await self._command("ROLLBACK", b"I")
         return answer

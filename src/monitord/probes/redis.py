@@ -58,7 +58,7 @@ async def talk(channel: Channel, check: RedisCheck, trial: Trial) -> Failure | N
         trial.excerpt = without(trial.excerpt, check.password.value)
     if reply.is_error:
         raise _refused(channel, check, reply)
-    trial.measurements["query.ms"] = round((time.monotonic() - began_at) * 1000, 3)
+    trial.measurements["query.duration_ms"] = round((time.monotonic() - began_at) * 1000, 3)
     value = without(reply.value, check.password.value)
     # Nil is the empty text: ``^$`` expects it.
     answer = Answer(value, "the answer (nil)" if reply.is_nil else "the answer", is_cut=reply.is_cut)

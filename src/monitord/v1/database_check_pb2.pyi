@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class PostgresCheck(_message.Message):
     """A Postgres server: the handshake, and an optional query in a read-only transaction. Without a user the handshake alone is
     made: any answer that a Postgres gives to it is UP, but that it is starting up, shutting down or full. Signing in by a
-    password, MD5 or SCRAM-SHA-256. Measurements: `query.rows` (0 or 1) and `query.ms`.
+    password, MD5 or SCRAM-SHA-256. Measurements: `query.rows` (0 or 1) and `query.duration_ms`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -109,7 +109,7 @@ Global___PostgresCheck: _TypeAlias = PostgresCheck  # noqa: Y015
 class MysqlCheck(_message.Message):
     """A MySQL or MariaDB server: the handshake, and an optional query in a read-only transaction. Without a user the server's
     greeting alone is read, and answered so that the server does not count it as an interrupted connection. Signing in by
-    mysql_native_password or caching_sha2_password. Measurements: `query.rows` (0 or 1) and `query.ms`.
+    mysql_native_password or caching_sha2_password. Measurements: `query.rows` (0 or 1) and `query.duration_ms`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -195,7 +195,7 @@ Global___MysqlCheck: _TypeAlias = MysqlCheck  # noqa: Y015
 
 @_typing.final
 class RedisCheck(_message.Message):
-    """A Redis (or Valkey) server: PING, or a command that reads. Measurement: `query.ms`."""
+    """A Redis (or Valkey) server: PING, or a command that reads. Measurement: `query.duration_ms`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -157,7 +157,7 @@ async def test_a_query_that_reads(
     assert (seen.verdict, seen.message) == (Verdict.UP, "")
     assert seen.measurements is not None
     assert seen.measurements["query.rows"] == rows
-    assert seen.measurements["query.ms"] > 0
+    assert seen.measurements["query.duration_ms"] > 0
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ async def test_what_is_answered(prober: RedisProber, redis: Running, fields: dic
     seen = await probe(prober, redis.port, **fields)
     assert (seen.verdict, seen.message) == (Verdict.UP, "")
     assert seen.measurements is not None
-    assert seen.measurements["query.ms"] > 0
+    assert seen.measurements["query.duration_ms"] > 0
     assert seen.content_ok is (True if fields.get("expect") else None)
 
 
