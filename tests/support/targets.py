@@ -2,12 +2,20 @@
 
 import asyncio
 import contextlib
+import fcntl
+import random
 import socket
 import ssl
 import struct
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import IO
 
 Script = Callable[["Peer"], Awaitable[None]]
+
+_CLAIMS: list[IO[str]] = []
+"""Locks on the ports that were given away."""
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
@@ -188,11 +196,30 @@ def flooding(first: bytes, flood: bytes) -> Script:
 
 
 def unused_port() -> int:
-    """Return a port of the loopback interface on which nothing listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """Return a port of the loopback interface on which nothing listens, and which no test gets again.
+
+    From below the ports that systems give away by themselves: one of those could be somebody else's a moment later.
+    """
+    while True:
+        port = random.SystemRandom().randint(10_000, 30_000)
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            if _claim(port):
+                return port
+
+
+def _claim(port: int) -> bool:
+    """Return whether no other test was given a port, in this run or another; keep it for as long as this process lives."""
+    folder = Path(tempfile.gettempdir()) / "monitord-test-ports"
+    folder.mkdir(exist_ok=True)
+    lock = (folder / str(port)).open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return False
+    _CLAIMS.append(lock)
+    return True
 
 
 @contextlib.contextmanager
