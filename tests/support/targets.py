@@ -209,7 +209,7 @@ def unused_port() -> int:
 
 
 def _claim(port: int) -> bool:
-    """Return whether no other test was given a port, in this run or another; keep it for as long as this process lives."""
+    """Return whether no other test was given a port, in this run or another; keep it while this process lives."""
     folder = Path(tempfile.gettempdir()) / "monitord-test-ports"
     folder.mkdir(exist_ok=True)
     lock = (folder / str(port)).open("w")
