@@ -11,7 +11,7 @@ import structlog
 from monitord.console.feed import Console
 from monitord.domain.errors import UnavailableError
 from monitord.domain.instant import Instant
-from monitord.domain.kinds import HttpCheck
+from monitord.domain.kinds import GroupCheck, HeartbeatCheck, HttpCheck
 from monitord.domain.monitor import Assignment
 from monitord.domain.rules.monitor import Limits
 from monitord.domain.target import parse_server
@@ -19,6 +19,7 @@ from monitord.engine.calendar import Calendar
 from monitord.engine.checker import Checker
 from monitord.engine.clock import ClockWatch, SystemClock
 from monitord.engine.gate import Gate
+from monitord.engine.groups import Groups
 from monitord.engine.heartbeats import Heartbeats
 from monitord.engine.network import NetworkWatch
 from monitord.engine.reconciler import Reconciler
@@ -196,10 +197,16 @@ class App:
         self._words = HeartbeatStore(self._database)
         self._heartbeats = Heartbeats(self._words, clock.now, lambda monitor_id: self._supervisor.recheck(monitor_id))
         self._ledger.followers.append(self._heartbeats)
+        self._groups = Groups(
+            lambda: self._supervisor.standings(),
+            lambda monitor_id: self._supervisor.recheck(monitor_id),
+            lambda: self._reconciler.complete,
+        )
+        self._ledger.followers.append(self._groups)
         self._supervisor = Supervisor(
             checker=Checker(
                 probe=self._probes,
-                heartbeats=self._heartbeats,
+                judges={HeartbeatCheck: self._heartbeats, GroupCheck: self._groups},
                 gate=self._gate,
                 clock=clock,
                 stalled_since=self._watch.stalled_since,
@@ -326,6 +333,7 @@ class App:
         self.instruments.batch(commit.row_count, commit.seconds)
         for change in commit.changes:
             self._supervisor.settled(change.monitor_id, change.health)
+            self._groups.settled(change.monitor_id, change.health)
             self.instruments.settled(change.monitor_id, change.health)
         self.feed.publish(commit)
         if self._console is not None:

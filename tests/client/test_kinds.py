@@ -32,6 +32,7 @@ _EACH = {
     "mysql": ("mysql://ada@192.0.2.8:3306/shop", ["--secret", "password=env:PW"]),
     "redis": ("rediss://192.0.2.9:6379/2", ["--set", "command=LLEN jobs"]),
     "heartbeat": ("heartbeat", ["--period", "1d", "--grace", "10m"]),
+    "group": ("group", ["--set", "monitor_ids=3", "--set", "monitor_ids=4", "--set", "min_up=1"]),
 }
 
 
@@ -43,6 +44,10 @@ async def all_kinds(server: FakeMonitord, ctl: Ctl, monkeypatch: pytest.MonkeyPa
         assert (added.exit_code, added.stdout.startswith(f"+ the {kind} (id ")) == (0, True), added.stderr
     sent = [request.monitor for request in server.called("CreateMonitor")]
     return {kind: getattr(monitor, kind) for kind, monitor in zip(_EACH, sent, strict=True)}
+
+
+_SHOWN = {"heartbeat": "heartbeat every 1d", "group": "group of 2 monitors, of which 1 must work"}
+"""What has no target to dial, and can't be tried."""
 
 
 def test_every_kind_is_tried_here() -> None:
@@ -64,7 +69,7 @@ async def test_add_sends_what_the_target_and_the_options_say(server: FakeMonitor
 async def test_list_shows_each_target_as_it_is_typed(ctl: Ctl, all_kinds: dict[str, Any]) -> None:
     listed = (await ctl("list")).stdout
     for kind, (target, _) in _EACH.items():
-        assert (target if kind != "heartbeat" else "heartbeat every 1d") in listed
+        assert _SHOWN.get(kind, target) in listed
     only = json.loads((await ctl("list", "--type", "icmp", "--type", "dns", "-o", "json")).stdout)["monitors"]
     assert [monitor["name"] for monitor in only] == ["the icmp", "the dns"]
     wrong = await ctl("list", "--type", "udp")
@@ -84,12 +89,28 @@ async def test_show_tells_what_differs_from_the_defaults(ctl: Ctl, all_kinds: di
 
 async def test_the_url_of_a_heartbeat_is_told_where_it_is_made_and_shown(ctl: Ctl, all_kinds: dict[str, Any]) -> None:
     added = await ctl("add", "nightly", "heartbeat", "--cron", "30 4 * * 1-5", "--time-zone", "Europe/Berlin")
-    assert "curl -fsS http://127.0.0.1:9464/ping/12-s3cret" in added.stdout
+    assert "curl -fsS http://127.0.0.1:9464/ping/13-s3cret" in added.stdout
     shown = (await ctl("show", "nightly")).stdout
     assert "Ping URL" in shown
-    assert "http://127.0.0.1:9464/ping/12-s3cret" in shown
+    assert "http://127.0.0.1:9464/ping/13-s3cret" in shown
     assert "heartbeat at 30 4 * * 1-5 (Europe/Berlin)" in shown
     assert "s3cret" not in (await ctl("list")).stdout
+
+
+async def test_members_and_parents_are_called_by_name(server: FakeMonitord, ctl: Ctl) -> None:
+    for name in ("router", "shop", "blog"):
+        await ctl("add", name, f"https://{name}.example/")
+    await ctl("add", "site", "group", "--member", "shop", "--member", "3", "--min-up", "1", "--parent", "router")
+    await ctl("add", "prod", "group", "--member-label", "env=prod")
+    site, prod = (request.monitor for request in server.called("CreateMonitor")[3:])
+    assert (list(site.group.monitor_ids), site.group.min_up, list(site.parent_ids)) == ([2, 3], 1, [1])
+    assert dict(prod.group.labels) == {"env": "prod"}
+    for options in (["group", "--member", "nobody"], ["https://x/", "--parent", "nobody"]):
+        refused = await ctl("add", "x", *options)
+        assert (refused.exit_code, "no monitor has the name or id 'nobody'" in refused.stderr) == (3, True)
+    listed = (await ctl("list")).stdout
+    assert "group of 2 monitors, of which 1 must work" in listed
+    assert "group of those with env=prod" in listed
 
 
 async def test_what_is_exported_can_be_applied_and_holds_no_secret(
@@ -107,7 +128,7 @@ async def test_what_is_exported_can_be_applied_and_holds_no_secret(
     assert not any(monitor.heartbeat.ping_url for request in sent for monitor in request.monitors)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "heartbeat"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in _SHOWN])
 async def test_any_target_can_be_tried_and_is_explained(
     server: FakeMonitord, ctl: Ctl, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +182,9 @@ async def test_measurements_stand_where_nothing_else_is_to_be_said(server: FakeM
     (["heartbeat", "--period", "1d", "--cron", "* * * * *"], "choose one of --period and --cron"),
     (["heartbeat", "--period", "1d", "--time-zone", "UTC"], "--time-zone is for --cron"),
     (["heartbeat", "--period", "1"], "'1' has no unit"),
+    (["group"], "say who is in the group: --member NAME"),
+    (["group", "--member-label", "x"], "'x' should look like team=web"),
+    (["https://x/", "--member", "y"], "--member is for groups, and this is http"),
     (["heartbeat", "--period", "1d", "--set", "cron.expression=* * * * *"], "cannot both be given"),
     (["tcp://x"], "the port is missing"),
     (["x"], "does not say what kind of check"),
@@ -175,7 +199,7 @@ async def test_what_does_not_fit_is_refused_before_anything_is_sent(
     server: FakeMonitord, ctl: Ctl, args: list[str], words: str
 ) -> None:
     for command in (["add", "x"], ["test"]):
-        if command == ["test"] and ("--period" in args or "://" not in args[0]):
+        if command == ["test"] and ({"--period", "--member"} & {*args} or "://" not in args[0]):
             continue  # heartbeats cannot be tried, and a word is the name of a monitor
         result = await ctl(*command, *args)
         told = " ".join(result.stderr.replace("│", " ").split())
@@ -210,7 +234,7 @@ def test_a_person_is_asked_for_a_secret_without_its_being_shown(monkeypatch: pyt
 
 
 @pytest.mark.parametrize(("line", "offered"), [
-    ("add x pi", {"ping://"}), ("add x he", {"heartbeat"}), ("list --type gr", {"grpc"}),
+    ("add x pi", {"ping://"}), ("add x he", {"heartbeat"}), ("list --type gr", {"grpc", "group"}),
     ("add x tcp --set ex", set()), ("add x heartbeat --set cr", {"cron=", "cron.expression=", "cron.time_zone="}),
 ])  # fmt: skip
 async def test_schemes_kinds_and_fields_complete(

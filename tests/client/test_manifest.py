@@ -74,7 +74,9 @@ def _fill(draw: st.DrawFn, message: Any) -> None:
         if fd.full_name in OUTPUT_ONLY or slot in chosen or not draw(st.booleans()):
             continue
         chosen.add(slot)
-        if fd.is_repeated and fd.message_type is not None:
+        if fd.message_type is not None and fd.message_type.GetOptions().map_entry:
+            getattr(message, fd.name).update(draw(st.dictionaries(_TEXT, _TEXT, max_size=2)))
+        elif fd.is_repeated and fd.message_type is not None:
             for _ in range(draw(st.integers(0, 2))):
                 _fill(draw, getattr(message, fd.name).add())
         elif fd.is_repeated:

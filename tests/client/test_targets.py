@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from monitord_client import DnsCheck, GrpcCheck, HeartbeatCheck, IcmpCheck, Monitor, PostgresCheck, RedisCheck
 from monitord_client.monitorctl.exits import CommandError
-from monitord_client.monitorctl.schemes import HEARTBEAT, KINDS, SCHEMES, kind_of
+from monitord_client.monitorctl.schemes import GROUP, HEARTBEAT, KINDS, SCHEMES, kind_of
 from monitord_client.monitorctl.targets import check_of, target_text
 from monitord_client.v1.connection_pb2 import SECURITY_PLAIN, SECURITY_TLS
 from monitord_client.v1.dns_check_pb2 import (
@@ -159,5 +159,5 @@ def test_a_heartbeat_shows_when_a_word_is_due() -> None:
 
 def test_every_kind_of_the_contract_has_a_target() -> None:
     assert set(KINDS) == {field.name for field in Monitor.DESCRIPTOR.oneofs_by_name["kind"].fields}
-    assert {scheme.kind for scheme in SCHEMES.values()} | {HEARTBEAT} == set(KINDS)
+    assert {scheme.kind for scheme in SCHEMES.values()} | {HEARTBEAT, GROUP} == set(KINDS)
     assert target_text(Monitor()) == "-"

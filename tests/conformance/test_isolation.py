@@ -39,6 +39,10 @@ IGNORED = {
     ("UpdateMonitor", ("monitor", "parent_ids")),
     # A trial is of a check alone; what the monitor would depend on isn't looked at.
     ("TestMonitor", ("monitor", "parent_ids")),
+    # Nor at what it would be judged by: a group can't be tried out.
+    ("TestMonitor", ("monitor", "group", "monitor_ids")),
+    # With a group of one's own: see tests/integration/rpc/test_groups.py.
+    ("UpdateMonitor", ("monitor", "group", "monitor_ids")),
     # With a window of one's own: see tests/integration/rpc/test_maintenance.py.
     ("UpdateMaintenanceWindow", ("window", "monitor_ids")),
     ("CreateMaintenanceWindow", ("request_id",)),
@@ -89,13 +93,15 @@ def request_of(method: MethodDescriptor, path: Path, value: object) -> Any:
         request.sequence = 1
     if method.name in ("UpdateMonitor", "TestMonitor", "CreateMonitor"):
         request.monitor.name = "bob's now"
-        request.monitor.http.url = "https://example.net/"
+        if "group" not in path:
+            request.monitor.http.url = "https://example.net/"
     if method.name in ("CreateMaintenanceWindow", "UpdateMaintenanceWindow"):
         request.window.name = "bob's now"
         request.window.recurring.cron.expression = "0 4 * * *"
         request.window.recurring.duration.seconds = 3600
     if method.name == "ApplyMonitors":
         request.monitors[0].name = "bob's now"
+    if method.name == "ApplyMonitors" and "group" not in path:
         request.monitors[0].http.url = "https://example.net/"
     return request
 

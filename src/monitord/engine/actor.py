@@ -134,6 +134,11 @@ class Actor:
         return self._agenda.monitor.version if self._agenda.scheduled else 0
 
     @property
+    def monitor(self) -> Monitor:
+        """What is checked, as last told."""
+        return self._agenda.monitor
+
+    @property
     def spec(self) -> MonitorSpec:
         """What is checked, as last told."""
         return self._agenda.monitor.spec

@@ -1,14 +1,14 @@
 """One check: through the gate, to the probe under a deadline, to a result."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from monitord.domain.check import Category, CheckResult, Evidence, Observation, Step, Trigger, Verdict
 from monitord.domain.instant import Instant
-from monitord.domain.kinds import Check, HeartbeatCheck
+from monitord.domain.kinds import Check
 from monitord.domain.log import LogEntry
 from monitord.domain.monitor import Monitor
 from monitord.engine.clock import Clock
@@ -24,11 +24,11 @@ class Probe(Protocol):
         """Return what was seen within ``timeout_s``; nothing that a target does is an exception."""
 
 
-class HeartbeatJudge(Protocol):
-    """Knows what jobs have told."""
+class Judge(Protocol):
+    """Knows how monitors of a kind do without dialling: what jobs have told, or how the members of a group do."""
 
     def judge(self, monitor: Monitor) -> Observation:
-        """Return what the words of a heartbeat's job say of it now."""
+        """Return what is known of a monitor now."""
 
 
 SLACK_S = 0.25
@@ -152,12 +152,12 @@ class Checker:
         stalled_since: Callable[[float], float],
         network: Network | None = None,
         maintenance: Maintenance | None = None,
-        heartbeats: HeartbeatJudge | None = None,
+        judges: Mapping[type[Check], Judge] | None = None,
     ) -> None:
         self.gate = gate
         self._network = network
         self._maintenance = maintenance
-        self._heartbeats = heartbeats
+        self._judges = judges or {}
         self.parents: Parents | None = None
         """Whom to ask; the supervisor, once there is one."""
         self._probe = probe
@@ -180,10 +180,11 @@ class Checker:
             self._flights.add(flight)
             if not self._sweeping:
                 self._sweep_later(began)
-            if isinstance(spec.check, HeartbeatCheck) and self._heartbeats is not None:
-                observation = self._heartbeats.judge(flight.monitor)  # nothing is dialled
-            else:
+            judge = self._judges.get(type(spec.check))
+            if judge is None:
                 observation = await self._probe(spec.check, spec.timeout_ms * 0.001)
+            else:
+                observation = judge.judge(flight.monitor)
             duration_s = clock.monotonic() - began
         except asyncio.CancelledError:
             if not flight.given_up or flight.task is None or flight.task.cancelling() > 1:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import TypeVar
@@ -151,6 +151,12 @@ class Supervisor:
         return self._versions.get(monitor_id, 0)
 
     # What others ask for
+
+    def standings(self) -> Iterator[tuple[Monitor, Status]]:
+        """Yield each monitor that is checked on schedule, with its status as last committed."""
+        for actor in self._actors.values():
+            if actor.version:
+                yield actor.monitor, actor.status
 
     async def check_now(self, monitor: Monitor) -> LogEntry:
         """Check a monitor once, outside its schedule, and return the stored row. It may be paused.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from monitord.domain.check import Category
-from monitord.domain.kinds import DnsCheck, GrpcCheck, HeartbeatCheck, HttpCheck, IcmpCheck, TcpCheck
+from monitord.domain.kinds import DnsCheck, GroupCheck, GrpcCheck, HeartbeatCheck, HttpCheck, IcmpCheck, TcpCheck
 from monitord.metrics.family import Family, measured, phases
 from monitord.metrics.watched import Watched
 
@@ -13,6 +13,8 @@ _ICMP = (IcmpCheck,)
 _DNS = (DnsCheck,)
 _GRPC = (GrpcCheck,)
 _HEARTBEAT = (HeartbeatCheck,)
+_GROUP = (GroupCheck,)
+_UNDIALLED = (HeartbeatCheck, GroupCheck)
 
 
 def _lookup(some: Sequence[Watched]) -> str:
@@ -139,7 +141,7 @@ def _phased(name: str, kinds: tuple[type, ...], *parts: tuple[str, tuple[str, ..
 
 
 FAMILIES = (
-    Family("probe_dns_lookup_time_seconds", "How long the target's name took to resolve.", _lookup, but=_HEARTBEAT),
+    Family("probe_dns_lookup_time_seconds", "How long the target's name took to resolve.", _lookup, but=_UNDIALLED),
     Family("probe_http_duration_seconds", "How long each phase of the newest check took.", _http_phases, _HTTP),
     Family("probe_http_status_code", "The status code of the newest answer; 0 without one.", _status_code, _HTTP),
     Family("probe_http_redirects", "How many redirects were followed.", _redirects, _HTTP),
@@ -175,5 +177,10 @@ FAMILIES = (
     _of_millis(
         "monitord_heartbeat_duration_seconds", "How long the job's last run took.", "heartbeat.duration_ms", _HEARTBEAT
     ),
+    _measured(
+        "monitord_group_members", "Members that are neither paused nor under maintenance.", "group.members", _GROUP
+    ),
+    _measured("monitord_group_members_up", "Those of them that are UP or DEGRADED.", "group.up", _GROUP),
+    _measured("monitord_group_members_down", "Those of them that are DOWN or UNREACHABLE.", "group.down", _GROUP),
 )
 """In the order in which they are shown."""

@@ -9,6 +9,7 @@ import msgspec
 from monitord.domain.instant import Instant
 from monitord.domain.kinds import (
     DnsCheck,
+    GroupCheck,
     GrpcCheck,
     HeartbeatCheck,
     HttpCheck,
@@ -27,7 +28,6 @@ from monitord.probes.dns_client import DnsClient
 from monitord.probes.dns_resolver import ServerResolvers
 from monitord.probes.dns_system import SystemServers
 from monitord.probes.grpc import GrpcProber
-from monitord.probes.heartbeat import HeartbeatProber
 from monitord.probes.http import HttpProber
 from monitord.probes.icmp import IcmpProber
 from monitord.probes.mysql import MysqlProber
@@ -38,6 +38,7 @@ from monitord.probes.table import Prober, Probes
 from monitord.probes.tcp import TcpProber
 from monitord.probes.tls import Tls
 from monitord.probes.tls_check import TlsProber
+from monitord.probes.undialled import UndialledProber
 from monitord.probes.websocket import WebsocketProber
 
 
@@ -72,7 +73,8 @@ def assemble(dialler: Dialler, options: Options, *, now: Callable[[], Instant]) 
         TcpCheck: TcpProber(services),
         TlsCheck: TlsProber(services, now=now),
         DnsCheck: DnsProber(dns, SystemServers()),
-        HeartbeatCheck: HeartbeatProber(),
+        HeartbeatCheck: UndialledProber(),
+        GroupCheck: UndialledProber(),
         GrpcCheck: GrpcProber(services, operator_url=options.operator_url),
         WebsocketCheck: WebsocketProber(services, operator_url=options.operator_url),
         PostgresCheck: PostgresProber(services),

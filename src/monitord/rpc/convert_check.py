@@ -9,7 +9,7 @@ import msgspec
 from monitord.domain.errors import Violation
 from monitord.domain.kinds import Check, kind_of
 from monitord.domain.kinds.http import HttpCheck
-from monitord.rpc.kinds import database, dns, grpc, heartbeat, http, icmp, tcp, tls, websocket
+from monitord.rpc.kinds import database, dns, group, grpc, heartbeat, http, icmp, tcp, tls, websocket
 from monitord.v1 import monitor_pb2 as pb
 
 _NO_CHECK = HttpCheck(url="http://localhost/")
@@ -33,6 +33,7 @@ _CONVERTERS = {
     "postgres": _Converter(database.read_postgres, database.postgres_pb),
     "mysql": _Converter(database.read_mysql, database.mysql_pb),
     "redis": _Converter(database.read_redis, database.redis_pb),
+    "group": _Converter(group.read_group, group.group_pb),
 }
 
 TYPES: dict[int, str] = {

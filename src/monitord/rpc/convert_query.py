@@ -9,7 +9,7 @@ from monitord.domain.errors import InvalidArgumentError, Violation
 from monitord.domain.health import Status
 from monitord.domain.log import LogEntry
 from monitord.domain.queries import LogQuery, MonitorOrder, MonitorQuery, MonitorView
-from monitord.domain.rules.monitor import MAX_LABELS
+from monitord.domain.rules.labels import MAX_LABELS
 from monitord.rpc.convert_check import TYPES
 from monitord.rpc.convert_time import bound_of
 from monitord.rpc.paging import KeyNumber, KeyText, decode_page_token, encode_page_token, fingerprint, page_size

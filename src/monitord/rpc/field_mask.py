@@ -20,6 +20,7 @@ _KINDS = (
     "postgres",
     "mysql",
     "redis",
+    "group",
 )
 WRITABLE = (
     "name",
@@ -110,6 +111,7 @@ WRITABLE_WITHIN = {
     "postgres": (*_DATABASE, "query", "expect"),
     "mysql": (*_DATABASE, "query", "expect"),
     "redis": (*_DATABASE, "command", "expect"),
+    "group": ("monitor_ids", "labels", "min_up"),
 }
 """The same for the fields within each kind."""
 OUTPUT_ONLY_WITHIN = {"heartbeat": frozenset({"ping_url"})}

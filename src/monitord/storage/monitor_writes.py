@@ -13,7 +13,7 @@ from monitord.domain.monitor import Monitor, MonitorSpec
 from monitord.domain.secrets import without_secrets
 from monitord.storage import rows
 from monitord.storage.database import Transaction
-from monitord.storage.monitor_parents import judge_parents, let_go
+from monitord.storage.monitor_edges import judge_edges, let_go
 from monitord.storage.sealing import Sealer, sealed
 
 CHANNEL = "monitord_monitors"
@@ -87,7 +87,7 @@ async def insert(tx: Transaction, sealer: Sealer, org_id: int, spec: MonitorSpec
     """
     at = to_datetime(now)
     status = Status.PENDING if spec.active else Status.PAUSED
-    await judge_parents(tx, org_id, None, spec.parent_ids)
+    await judge_edges(tx, org_id, None, spec)
     try:
         monitor_id: int = await tx.fetchval(INSERT, org_id, *_values(spec), at, status)
     except asyncpg.UniqueViolationError:
@@ -149,8 +149,7 @@ async def replace(
     at = to_datetime(now)
     secrets = sealed(spec.check, sealer, org_id, monitor_id)
     config = _values(spec)
-    if spec.parent_ids != current.spec.parent_ids:
-        await judge_parents(tx, org_id, monitor_id, spec.parent_ids)
+    await judge_edges(tx, org_id, monitor_id, spec, current.spec)
     try:
         await tx.execute(UPDATE, org_id, monitor_id, *config[:4], secrets, *config[4:], at)
     except asyncpg.UniqueViolationError:

@@ -20,7 +20,7 @@ UUID = "6f1d3a5e-8a1c-4a53-9d5b-0c1a2b3c4d5e"
 
 NO_KIND = (
     "must be set, or another kind of check (http, tcp, tls, icmp, dns, grpc, websocket, heartbeat, postgres, mysql, "
-    "redis): "
+    "redis, group): "
 )
 
 
@@ -284,9 +284,9 @@ OTHER_PATHS = [
     ("last_check.message", "'last_check.message' is written by the server only; leave it out"),
     ("etag", "'etag' is written by the server only; leave it out"),
     ("http.color", "'http.color' is no path of a monitor; valid are http or any of http.accepted_status_codes, "),
-    ("org_id", "'org_id' is no path of a monitor; valid are *, any of active, dns, failure_threshold, grpc, "),
+    ("org_id", "'org_id' is no path of a monitor; valid are *, any of active, dns, failure_threshold, group, grpc, "),
     ("http.url.x", "'http.url.x' is no path of a monitor; valid are http or any of http.accepted_status_codes, "),
-    ("", "'' is no path of a monitor; valid are *, any of active, dns, failure_threshold, grpc, "),
+    ("", "'' is no path of a monitor; valid are *, any of active, dns, failure_threshold, group, grpc, "),
 ]
 
 

@@ -10,6 +10,7 @@ from monitord.domain.check import Category, Phases, Verdict
 from monitord.domain.kinds import (
     Check,
     DnsCheck,
+    GroupCheck,
     GrpcCheck,
     HeartbeatCheck,
     HttpCheck,
@@ -35,6 +36,7 @@ CHECKS: dict[str, Check] = {
     "grpc": GrpcCheck(host="example.org", port=50051),
     "websocket": WebsocketCheck(url="wss://example.org/"),
     "heartbeat": HeartbeatCheck(period_s=60),
+    "group": GroupCheck(monitor_ids=(1,)),
     "postgres": PostgresCheck(host="db.example", port=5432),
     "mysql": MysqlCheck(host="db.example", port=3306),
     "redis": RedisCheck(host="db.example", port=6379),
@@ -94,7 +96,7 @@ def test_a_kind_has_its_own_series_and_no_others(kind: str) -> None:
         "dns": {"probe_dns_duration_seconds", "probe_dns_query_succeeded"},
         "grpc": {"probe_grpc_duration_seconds", "probe_grpc_healthcheck_response", "probe_grpc_ssl"},
     }.get(kind, set())
-    looked_up = set() if kind == "heartbeat" else {"probe_dns_lookup_time_seconds"}
+    looked_up = set() if kind in ("heartbeat", "group") else {"probe_dns_lookup_time_seconds"}
     assert names == GENERAL | looked_up | of_kind
 
 
@@ -246,6 +248,15 @@ def test_heartbeat() -> None:
     assert without_general(bare(CHECKS["heartbeat"], measurements=figures)) == {
         ("monitord_heartbeat_age_seconds",): 61.5,
         ("monitord_heartbeat_duration_seconds",): 1.25,
+    }
+
+
+def test_group() -> None:
+    figures = {"group.members": 5.0, "group.up": 3.0, "group.down": 1.0}
+    assert without_general(bare(CHECKS["group"], measurements=figures)) == {
+        ("monitord_group_members",): 5.0,
+        ("monitord_group_members_up",): 3.0,
+        ("monitord_group_members_down",): 1.0,
     }
 
 

@@ -22,6 +22,8 @@ TARGETS = {
     "postgres": "postgres://ada@example.com:5432/shop",
     "mysql": "mysql://ada@example.com:3306/shop",
     "redis": "redis://example.com:6379/2",
+    "heartbeat": "heartbeat every 1m",
+    "group": "group of 1 monitor",
 }
 
 
@@ -38,11 +40,13 @@ def test_a_monitor_with_nothing_but_a_target_has_no_fields_to_show(kind: str) ->
     monitor = Monitor()
     if kind == "heartbeat":
         monitor.heartbeat.period.FromSeconds(60)
+    elif kind == "group":
+        monitor.group.monitor_ids.append(1)
     else:
         getattr(monitor, kind).CopyFrom(check_of(TARGETS[kind])[1])
     told = stored(monitor)
     assert list(field_lines(told)) == []
-    assert target_text(told) == TARGETS.get(kind, "heartbeat every 1m")
+    assert target_text(told) == TARGETS[kind]
 
 
 def test_what_differs_is_shown() -> None:

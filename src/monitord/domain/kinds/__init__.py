@@ -3,6 +3,7 @@
 from typing import TypeAlias
 
 from monitord.domain.kinds.dns import DnsCheck
+from monitord.domain.kinds.group import GroupCheck
 from monitord.domain.kinds.grpc import GrpcCheck
 from monitord.domain.kinds.heartbeat import HeartbeatCheck
 from monitord.domain.kinds.http import HttpCheck
@@ -17,6 +18,7 @@ from monitord.domain.kinds.websocket import WebsocketCheck
 __all__ = [
     "Check",
     "DnsCheck",
+    "GroupCheck",
     "GrpcCheck",
     "HeartbeatCheck",
     "HttpCheck",
@@ -42,6 +44,7 @@ Check: TypeAlias = (
     | PostgresCheck
     | MysqlCheck
     | RedisCheck
+    | GroupCheck
 )
 """Every kind of check. Each has these beside its fields:
 

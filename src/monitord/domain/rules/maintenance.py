@@ -6,7 +6,8 @@ from monitord.domain.errors import Violation
 from monitord.domain.instant import DAY
 from monitord.domain.maintenance import MAX_DURATION_S, MaintenanceSpec, Once
 from monitord.domain.rules.heartbeat import of_cron
-from monitord.domain.rules.monitor import MAX_LABELS, MAX_NAME_CHARS, of_label
+from monitord.domain.rules.labels import of_labels
+from monitord.domain.rules.monitor import MAX_NAME_CHARS
 from monitord.domain.rules.wording import VISIBLE, has_controls
 
 MAX_MONITORS = 1000
@@ -27,11 +28,7 @@ def _of_identity(spec: MaintenanceSpec) -> Iterator[Violation]:
         yield Violation("name", VISIBLE)
     if len(spec.monitor_ids) > MAX_MONITORS:
         yield Violation("monitor_ids", f"must be at most {MAX_MONITORS}, not {len(spec.monitor_ids)}")
-    if len(spec.labels) > MAX_LABELS:
-        yield Violation("labels", f"must be at most {MAX_LABELS}, not {len(spec.labels)}")
-        return
-    for key, value in spec.labels.items():
-        yield from of_label(key, value)
+    yield from of_labels(spec.labels)
 
 
 def _of_schedule(spec: MaintenanceSpec) -> Iterator[Violation]:

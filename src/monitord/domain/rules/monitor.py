@@ -4,7 +4,6 @@ Fields are named by their paths in the API, which is what users read. Each kind 
 this one.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +12,7 @@ import msgspec
 from monitord.domain.errors import Violation
 from monitord.domain.kinds import (
     DnsCheck,
+    GroupCheck,
     GrpcCheck,
     HeartbeatCheck,
     HttpCheck,
@@ -26,14 +26,12 @@ from monitord.domain.kinds import (
     kind_of,
 )
 from monitord.domain.monitor import MonitorSpec
-from monitord.domain.rules import dns, grpc, heartbeat, http, icmp, mysql, postgres, redis, tcp, tls, websocket
+from monitord.domain.rules import dns, group, grpc, heartbeat, http, icmp, mysql, postgres, redis, tcp, tls, websocket
 from monitord.domain.rules.connection import Context
-from monitord.domain.rules.wording import VISIBLE, duration, has_controls, quoted
+from monitord.domain.rules.labels import of_labels
+from monitord.domain.rules.wording import VISIBLE, duration, has_controls
 
 MAX_NAME_CHARS = 200
-MAX_LABELS = 64
-MAX_LABEL_KEY_CHARS = 63
-MAX_LABEL_VALUE_CHARS = 255
 MAX_INTERVAL_S = 86_400
 MIN_TIMEOUT_MS = 100
 MAX_TIMEOUT_MS = 60_000
@@ -41,8 +39,6 @@ MAX_THRESHOLD = 10
 MAX_PARENTS = 10
 MAX_DEPTH = 8
 """How many monitors may stand one above the other."""
-
-_LABEL_KEY = re.compile(r"[A-Za-z0-9._/-]{1,63}")
 
 _OF_KIND: dict[type, Callable[[Any, Context], Iterator[Violation]]] = {
     HttpCheck: http.violations,
@@ -53,6 +49,7 @@ _OF_KIND: dict[type, Callable[[Any, Context], Iterator[Violation]]] = {
     GrpcCheck: grpc.violations,
     WebsocketCheck: websocket.violations,
     HeartbeatCheck: heartbeat.violations,
+    GroupCheck: group.violations,
     PostgresCheck: postgres.violations,
     MysqlCheck: mysql.violations,
     RedisCheck: redis.violations,
@@ -92,25 +89,7 @@ def _of_identity(spec: MonitorSpec) -> Iterator[Violation]:
     for index, parent_id in enumerate(spec.parent_ids[:MAX_PARENTS]):
         if parent_id < 1:
             yield Violation(f"parent_ids[{index}]", f"must be the id of a monitor, which is 1 or more, not {parent_id}")
-    if len(spec.labels) > MAX_LABELS:
-        # One sentence, not ten thousand.
-        yield Violation("labels", f"must be at most {MAX_LABELS}, not {len(spec.labels)}")
-        return
-    for key, value in spec.labels.items():
-        yield from of_label(key, value)
-
-
-def of_label(key: str, value: str) -> Iterator[Violation]:
-    """Yield what is wrong with a label."""
-    if not _LABEL_KEY.fullmatch(key):
-        yield Violation(
-            "labels",
-            f"the key {quoted(key)} must have 1 to {MAX_LABEL_KEY_CHARS} letters, digits or any of - _ . /",
-        )
-    elif len(value) > MAX_LABEL_VALUE_CHARS:
-        yield Violation(f"labels[{key}]", f"must have at most {MAX_LABEL_VALUE_CHARS} characters, not {len(value)}")
-    elif has_controls(value):
-        yield Violation(f"labels[{key}]", VISIBLE)
+    yield from of_labels(spec.labels)
 
 
 def _of_times(spec: MonitorSpec, limits: Limits) -> Iterator[Violation]:

@@ -6,17 +6,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from monitord_client.monitorctl.completion import complete_assignment, complete_secret
+from monitord_client.monitorctl.completion import complete_assignment, complete_monitor, complete_secret
 from monitord_client.monitorctl.exits import CommandError
-from monitord_client.monitorctl.options import SPAN, HttpOptions
-from monitord_client.monitorctl.schemes import HEARTBEAT
+from monitord_client.monitorctl.finding import find_monitors
+from monitord_client.monitorctl.options import LABEL, SPAN, HttpOptions, labels_of
+from monitord_client.monitorctl.schemes import GROUP, HEARTBEAT
 
 if TYPE_CHECKING:
+    from monitord_client import Client
     from monitord_client.monitorctl.running import Cli
     from monitord_client.v1.monitor_pb2 import Monitor
 
 _FIELDS = "Further fields of any kind of check"
 _HEARTBEAT = "When a heartbeat is due"
+_GROUP = "Who is in a group"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +84,51 @@ class HeartbeatOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupOptions:
+    """Which monitors a group is made of, and how many of them must work."""
+
+    member: Annotated[
+        list[str],
+        typer.Option(
+            "--member",
+            metavar="NAME_OR_ID",
+            help="A monitor of the group; again for each.",
+            autocompletion=complete_monitor,
+            rich_help_panel=_GROUP,
+        ),
+    ] = field(default_factory=list)
+    member_label: Annotated[
+        list[str],
+        typer.Option(
+            "--member-label",
+            parser=LABEL,
+            metavar="KEY=VALUE",
+            help="Monitors with all of these labels.",
+            rich_help_panel=_GROUP,
+        ),
+    ] = field(default_factory=list)
+    min_up: Annotated[
+        int, typer.Option(min=0, show_default="all", help="How many must work.", rich_help_panel=_GROUP)
+    ] = 0
+
+    def fill(self, check: Any) -> None:
+        """Set what was given on a group; who ``member`` means is for the server to say: see ``find``."""
+        check.labels.update(labels_of(self.member_label))
+        check.min_up = self.min_up
+
+    async def find(self, client: "Client", check: Any) -> None:
+        """Add the members that were named. Raises CommandError for a name that nobody has."""
+        check.monitor_ids.extend(each.id for each in await find_monitors(client, self.member))
+
+
+@dataclass(frozen=True, slots=True)
 class CheckOptions:
     """All options of a check, together."""
 
     http: HttpOptions
     fields: FieldOptions
     heartbeat: HeartbeatOptions = field(default_factory=HeartbeatOptions)
+    group: GroupOptions = field(default_factory=GroupOptions)
 
     @property
     def given(self) -> bool:
@@ -101,6 +143,7 @@ class CheckOptions:
         from monitord_client.monitorctl.assignments import Assigner
         from monitord_client.monitorctl.targets import check_of
 
+        check: Any
         kind, check = check_of(target)
         if kind == "http":
             check = self.http.check(target)
@@ -110,11 +153,17 @@ class CheckOptions:
             self.heartbeat.fill(check)
         for option in _given(self.heartbeat) if kind != HEARTBEAT else ():
             raise CommandError(_only_for(option, "heartbeats", kind, ""))
+        if kind == GROUP:
+            self.group.fill(check)
+        for option in _given(self.group) if kind != GROUP else ():
+            raise CommandError(_only_for(option, "groups", kind, ""))
         assigner = Assigner(kind, check, cli.ask_secret)
         for assignment in self.fields.set:
             assigner.set(assignment)
         for assignment in self.fields.secret:
             assigner.secret(assignment)
+        if kind == GROUP and not (self.group.member or check.monitor_ids or check.labels):
+            raise CommandError("say who is in the group: --member NAME, again for each, or --member-label KEY=VALUE")
         if kind == HEARTBEAT and check.WhichOneof("schedule") is None:
             raise CommandError("say when a word is due: --period 1d, or --cron '30 4 * * 1-5' --time-zone Europe/Paris")
         getattr(monitor, kind).CopyFrom(check)

@@ -21,6 +21,7 @@ from monitord_client.v1.connection_pb2 import (
 )
 from monitord_client.v1.database_check_pb2 import MysqlCheck, PostgresCheck, RedisCheck
 from monitord_client.v1.dns_check_pb2 import DNS_MATCH_ALL, DNS_RECORD_TYPE_A, DNS_TRANSPORT_UDP, DnsCheck
+from monitord_client.v1.group_check_pb2 import GroupCheck
 from monitord_client.v1.grpc_check_pb2 import GrpcCheck
 from monitord_client.v1.heartbeat_check_pb2 import HeartbeatCheck
 from monitord_client.v1.http_check_pb2 import (
@@ -66,6 +67,7 @@ _DEFAULTS: dict[str, Any] = {
     "postgres": PostgresCheck(**_PLAIN),
     "mysql": MysqlCheck(**_PLAIN),
     "redis": RedisCheck(command="PING", **_PLAIN),
+    "group": GroupCheck(),
 }
 _DEFAULTS["icmp"].packet_interval.FromMilliseconds(200)
 _DEFAULTS["heartbeat"].grace.FromSeconds(60)
@@ -79,6 +81,7 @@ _IN_TARGET = {
     "grpc": {"host", "port", "security", "service"},
     "redis": {"host", "port", "security", "user", "database"},
     "heartbeat": {"period", "cron"},
+    "group": {"monitor_ids", "labels", "min_up"},
 }
 _OF_SERVICE = {"host", "port"}
 _SIGN_IN = _OF_SERVICE | {"user", "database"}

@@ -16,7 +16,7 @@ from monitord_client.monitorctl.completion import (
     status_words,
 )
 from monitord_client.monitorctl.exits import CommandError
-from monitord_client.monitorctl.kind_options import CheckOptions, FieldOptions, HeartbeatOptions
+from monitord_client.monitorctl.kind_options import CheckOptions, FieldOptions, GroupOptions, HeartbeatOptions
 from monitord_client.monitorctl.options import (
     EveryOption,
     HttpOptions,
@@ -54,7 +54,7 @@ async def add(
         typer.Argument(
             metavar="TARGET",
             help="What to look at; its scheme chooses the kind of check: https://, tcp://, ping:// ..., or the word "
-            "heartbeat.",
+            "heartbeat or group.",
             autocompletion=complete_target,
         ),
     ],
@@ -62,7 +62,17 @@ async def add(
     fields: FieldOptions,
     http: HttpOptions,
     heartbeat: HeartbeatOptions,
+    group: GroupOptions,
     label: LabelOption = None,
+    parent: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--parent",
+            metavar="NAME_OR_ID",
+            help="A monitor that this one depends on: while it is down, nobody is told of this one. Again for each.",
+            autocompletion=complete_monitor,
+        ),
+    ] = None,
     paused: Annotated[bool, typer.Option("--paused", help="Don't check it yet.")] = False,
 ) -> None:
     """Add a monitor and start to check it.
@@ -79,23 +89,33 @@ async def add(
     monitorctl add old mysql://me@old.example.com --secret password=env:PASSWORD
     monitorctl add cache rediss://cache.example.com --set command='LLEN jobs'
     monitorctl add backup heartbeat --period 1d --grace 10m
+    monitorctl add site group --member shop --member blog --min-up 1
     """
-    from monitord_client.monitorctl.printing import mapping_of, print_data, visible
+    from monitord_client.monitorctl.finding import find_monitors
     from monitord_client.v1.monitor_pb2 import Monitor
 
     monitor = Monitor(name=name, labels=labels_of(label))
-    CheckOptions(http, fields, heartbeat).fill(monitor, target, cli)
+    CheckOptions(http, fields, heartbeat, group).fill(monitor, target, cli)
     schedule.fill(monitor)
     if paused:
         monitor.active = False
     async with cli.connect() as client:
+        monitor.parent_ids.extend(each.id for each in await find_monitors(client, parent or ()))
+        if group.member:
+            await group.find(client, monitor.group)
         stored = await client.create_monitor(monitor)
-    if cli.output is Output.TABLE:
-        cli.print(f"+ {visible(stored.name)} (id {stored.id})")
-        if stored.heartbeat.ping_url:
-            cli.print(f"The job tells that it ran by: curl -fsS {visible(stored.heartbeat.ping_url)}")
-    else:
+    _tell(cli, stored)
+
+
+def _tell(cli: Cli, stored: "Monitor") -> None:
+    from monitord_client.monitorctl.printing import mapping_of, print_data, visible
+
+    if cli.output is not Output.TABLE:
         print_data(cli.output, mapping_of(stored))
+        return
+    cli.print(f"+ {visible(stored.name)} (id {stored.id})")
+    if stored.heartbeat.ping_url:
+        cli.print(f"The job tells that it ran by: curl -fsS {visible(stored.heartbeat.ping_url)}")
 
 
 async def list_(

@@ -72,9 +72,9 @@ SinceOption = Annotated[
     datetime | None,
     typer.Option("--since", parser=_parser(_moment), metavar="MOMENT", help="Begin there: 10m (ago), or a time."),
 ]
-LabelOption = Annotated[
-    list[str] | None, typer.Option("--label", "-l", parser=_parser(_pair("=", "team=web")), metavar="KEY=VALUE")
-]
+LABEL = _parser(_pair("=", "team=web"))
+"""Reads a label."""
+LabelOption = Annotated[list[str] | None, typer.Option("--label", "-l", parser=LABEL, metavar="KEY=VALUE")]
 TtlOption = Annotated[
     timedelta | None,
     typer.Option(

@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 HEARTBEAT = "heartbeat"
-"""What stands in place of a target for a heartbeat: there is none to dial."""
+GROUP = "group"
+"""What stands in place of a target where there is none to dial."""
 
 
 class Scheme(NamedTuple):
@@ -36,7 +37,7 @@ SCHEMES = {
     "rediss": Scheme("redis", "rediss://[USER@]HOST[:6379][/NUMBER]", "tls"),
 }
 
-KINDS = (*dict.fromkeys(scheme.kind for scheme in SCHEMES.values()), HEARTBEAT)
+KINDS = (*dict.fromkeys(scheme.kind for scheme in SCHEMES.values()), HEARTBEAT, GROUP)
 """All kinds of check."""
 
 
@@ -49,11 +50,11 @@ def kind_of(target: str) -> str:
     """Return the kind that a target's scheme chooses; empty when it chooses none."""
     scheme, mark, _ = target.partition("://")
     if not mark:
-        return HEARTBEAT if target == HEARTBEAT else ""
+        return target if target in (HEARTBEAT, GROUP) else ""
     known = SCHEMES.get(scheme.lower())
     return known.kind if known is not None else ""
 
 
 def beginnings() -> list[str]:
     """Return what targets begin with."""
-    return [f"{name}://" for name in SCHEMES] + [HEARTBEAT]
+    return [f"{name}://" for name in SCHEMES] + [HEARTBEAT, GROUP]

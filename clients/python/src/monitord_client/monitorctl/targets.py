@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 
 from monitord_client.monitorctl.exits import CommandError
 from monitord_client.monitorctl.scalars import parse_value
-from monitord_client.monitorctl.schemes import HEARTBEAT, SCHEMES, beginnings
+from monitord_client.monitorctl.schemes import GROUP, HEARTBEAT, SCHEMES, beginnings
 from monitord_client.monitorctl.spans import span_words
 from monitord_client.v1.connection_pb2 import SECURITY_PLAIN, SECURITY_TLS
 from monitord_client.v1.dns_check_pb2 import DNS_RECORD_TYPE_A, DnsCheck, DnsRecordType
@@ -40,8 +40,8 @@ def check_of(target: str) -> tuple[str, Message]:
 
     Raises CommandError with a sentence that says what would be right; it never repeats a password.
     """
-    if target == HEARTBEAT:
-        return HEARTBEAT, _new(HEARTBEAT)
+    if target in (HEARTBEAT, GROUP):
+        return target, _new(target)
     match = _REFERENCE.fullmatch(target)
     scheme = (match[1] if match is not None else target.partition("://")[0]).lower()
     if match is None or scheme not in SCHEMES:
@@ -61,7 +61,7 @@ def check_of(target: str) -> tuple[str, Message]:
 
 
 def target_text(monitor: Monitor) -> str:
-    """Return what a monitor looks at, in the form that ``check_of`` reads; for a heartbeat, when a word is due."""
+    """Return what a monitor looks at, in the form that ``check_of`` reads; of what has no target, what it waits for."""
     kind = monitor.WhichOneof("kind")
     if kind is None:
         return "-"
@@ -72,9 +72,21 @@ def target_text(monitor: Monitor) -> str:
         if check.HasField("cron"):
             return f"{HEARTBEAT} at {check.cron.expression} ({check.cron.time_zone or 'UTC'})"
         return f"{HEARTBEAT} every {span_words(check.period.ToNanoseconds())}"
+    if kind == GROUP:
+        return _group_text(check)
     if kind == "dns":
         return _dns_text(check)
     return _service_text(kind, check)
+
+
+def _group_text(check: Any) -> str:
+    chosen = (
+        [f"{len(check.monitor_ids)} monitor{'s' if len(check.monitor_ids) > 1 else ''}"] if check.monitor_ids else []
+    )
+    if check.labels:
+        chosen.append("those with " + ", ".join(f"{key}={value}" for key, value in sorted(check.labels.items())))
+    need = f", of which {check.min_up} must work" if check.min_up else ""
+    return f"{GROUP} of {' and '.join(chosen) or 'nothing'}{need}"
 
 
 def _new(kind: str) -> Message:
@@ -87,7 +99,7 @@ def _no_scheme(target: str, scheme: str) -> str:
     if scheme == HEARTBEAT:
         return f"a heartbeat has no URL: write {HEARTBEAT} --period 1d, or {HEARTBEAT} --cron '30 4 * * 1-5'"
     if "://" not in target:
-        near = get_close_matches(target, [HEARTBEAT], n=1)
+        near = get_close_matches(target, [HEARTBEAT, GROUP], n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         shown = "the target" if "@" in target else repr(target)
         return f"{shown} does not say what kind of check it wants: {hint}write https://..., or one of {known}"

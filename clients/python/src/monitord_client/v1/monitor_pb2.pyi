@@ -13,6 +13,7 @@ from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from . import check_log_pb2 as _check_log_pb2
 from . import database_check_pb2 as _database_check_pb2
 from . import dns_check_pb2 as _dns_check_pb2
+from . import group_check_pb2 as _group_check_pb2
 from . import grpc_check_pb2 as _grpc_check_pb2
 from . import heartbeat_check_pb2 as _heartbeat_check_pb2
 from . import http_check_pb2 as _http_check_pb2
@@ -113,6 +114,8 @@ class _MonitorTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MonitorTy
     """`Monitor.mysql`."""
     MONITOR_TYPE_REDIS: _MonitorType.ValueType  # 11
     """`Monitor.redis`."""
+    MONITOR_TYPE_GROUP: _MonitorType.ValueType  # 12
+    """`Monitor.group`."""
 
 class MonitorType(_MonitorType, metaclass=_MonitorTypeEnumTypeWrapper):
     """The kinds of check, for filters. Each is a field of `Monitor.kind` too."""
@@ -141,6 +144,8 @@ MONITOR_TYPE_MYSQL: MonitorType.ValueType  # 10
 """`Monitor.mysql`."""
 MONITOR_TYPE_REDIS: MonitorType.ValueType  # 11
 """`Monitor.redis`."""
+MONITOR_TYPE_GROUP: MonitorType.ValueType  # 12
+"""`Monitor.group`."""
 Global___MonitorType: _TypeAlias = MonitorType  # noqa: Y015
 
 @_typing.final
@@ -190,6 +195,7 @@ class Monitor(_message.Message):
     POSTGRES_FIELD_NUMBER: _builtins.int
     MYSQL_FIELD_NUMBER: _builtins.int
     REDIS_FIELD_NUMBER: _builtins.int
+    GROUP_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     STATUS_TIME_FIELD_NUMBER: _builtins.int
     LAST_CHECK_FIELD_NUMBER: _builtins.int
@@ -283,6 +289,10 @@ class Monitor(_message.Message):
         """A Redis server."""
 
     @_builtins.property
+    def group(self) -> _group_check_pb2.GroupCheck:
+        """Several of your monitors as one."""
+
+    @_builtins.property
     def status_time(self) -> _timestamp_pb2.Timestamp:
         """Output only. Since when `status` holds."""
 
@@ -322,6 +332,7 @@ class Monitor(_message.Message):
         postgres: _database_check_pb2.PostgresCheck | None = ...,
         mysql: _database_check_pb2.MysqlCheck | None = ...,
         redis: _database_check_pb2.RedisCheck | None = ...,
+        group: _group_check_pb2.GroupCheck | None = ...,
         status: Global___MonitorStatus.ValueType = ...,
         status_time: _timestamp_pb2.Timestamp | None = ...,
         last_check: _check_log_pb2.CheckLog | None = ...,
@@ -329,13 +340,13 @@ class Monitor(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_active", b"_active", "active", b"active", "create_time", b"create_time", "dns", b"dns", "grpc", b"grpc", "heartbeat", b"heartbeat", "http", b"http", "icmp", b"icmp", "interval", b"interval", "kind", b"kind", "last_check", b"last_check", "mysql", b"mysql", "postgres", b"postgres", "recheck_interval", b"recheck_interval", "redis", b"redis", "status_time", b"status_time", "tcp", b"tcp", "timeout", b"timeout", "tls", b"tls", "update_time", b"update_time", "websocket", b"websocket"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_active", b"_active", "active", b"active", "create_time", b"create_time", "dns", b"dns", "group", b"group", "grpc", b"grpc", "heartbeat", b"heartbeat", "http", b"http", "icmp", b"icmp", "interval", b"interval", "kind", b"kind", "last_check", b"last_check", "mysql", b"mysql", "postgres", b"postgres", "recheck_interval", b"recheck_interval", "redis", b"redis", "status_time", b"status_time", "tcp", b"tcp", "timeout", b"timeout", "tls", b"tls", "update_time", b"update_time", "websocket", b"websocket"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_active", b"_active", "active", b"active", "create_time", b"create_time", "dns", b"dns", "etag", b"etag", "failure_threshold", b"failure_threshold", "grpc", b"grpc", "heartbeat", b"heartbeat", "http", b"http", "icmp", b"icmp", "id", b"id", "interval", b"interval", "kind", b"kind", "labels", b"labels", "last_check", b"last_check", "mysql", b"mysql", "name", b"name", "parent_ids", b"parent_ids", "postgres", b"postgres", "recheck_interval", b"recheck_interval", "redis", b"redis", "status", b"status", "status_time", b"status_time", "success_threshold", b"success_threshold", "tcp", b"tcp", "timeout", b"timeout", "tls", b"tls", "update_time", b"update_time", "websocket", b"websocket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_active", b"_active", "active", b"active", "create_time", b"create_time", "dns", b"dns", "etag", b"etag", "failure_threshold", b"failure_threshold", "group", b"group", "grpc", b"grpc", "heartbeat", b"heartbeat", "http", b"http", "icmp", b"icmp", "id", b"id", "interval", b"interval", "kind", b"kind", "labels", b"labels", "last_check", b"last_check", "mysql", b"mysql", "name", b"name", "parent_ids", b"parent_ids", "postgres", b"postgres", "recheck_interval", b"recheck_interval", "redis", b"redis", "status", b"status", "status_time", b"status_time", "success_threshold", b"success_threshold", "tcp", b"tcp", "timeout", b"timeout", "tls", b"tls", "update_time", b"update_time", "websocket", b"websocket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__active: _TypeAlias = _typing.Literal["active"]  # noqa: Y015
     _WhichOneofArgType__active: _TypeAlias = _typing.Literal["_active", b"_active"]  # noqa: Y015
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["http", "tcp", "tls", "icmp", "dns", "grpc", "websocket", "heartbeat", "postgres", "mysql", "redis"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["http", "tcp", "tls", "icmp", "dns", "grpc", "websocket", "heartbeat", "postgres", "mysql", "redis", "group"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__active) -> _WhichOneofReturnType__active | None: ...
