@@ -25,8 +25,11 @@ from monitord_client.v1.check_log_service_pb2_grpc import (
     add_CheckLogServiceServicer_to_server,
 )
 from monitord_client.v1.connection_pb2 import HttpHeader
+from monitord_client.v1.heartbeat_service_pb2_grpc import add_HeartbeatServiceServicer_to_server
+from monitord_client.v1.maintenance_service_pb2_grpc import add_MaintenanceServiceServicer_to_server
 from monitord_client.v1.monitor_pb2 import MONITOR_STATUS_PAUSED, MONITOR_STATUS_PENDING, Monitor, MonitorType
 from monitord_client.v1.monitor_service_pb2_grpc import MonitorServiceServicer, add_MonitorServiceServicer_to_server
+from tests.client.fake_services import FakeHeartbeats, FakeMaintenance
 
 KEY = "mk_test_0123456789"
 Context = Any
@@ -88,11 +91,15 @@ def details_of(fault: Fault) -> tuple[tuple[str, bytes], ...]:
     return (("grpc-status-details-bin", status.SerializeToString()),)
 
 
-class FakeMonitord(MonitorServiceServicer, CheckLogServiceServicer, AuthServiceServicer):
+class FakeMonitord(
+    MonitorServiceServicer, CheckLogServiceServicer, AuthServiceServicer, FakeMaintenance, FakeHeartbeats
+):
     """In-memory monitors, rows, sessions and keys. Unknown or missing proof is refused; request ids count once."""
 
     def __init__(self) -> None:
         self.monitors: dict[int, Monitor] = {}
+        self.windows = {}
+        self.words = {}
         self.secrets: dict[tuple[int, str], str] = {}
         self.rows: list[CheckLog] = []
         self.calls: list[tuple[str, Any]] = []
@@ -119,6 +126,8 @@ class FakeMonitord(MonitorServiceServicer, CheckLogServiceServicer, AuthServiceS
         add_MonitorServiceServicer_to_server(self, self._server)
         add_CheckLogServiceServicer_to_server(self, self._server)
         add_AuthServiceServicer_to_server(self, self._server)
+        add_MaintenanceServiceServicer_to_server(self, self._server)
+        add_HeartbeatServiceServicer_to_server(self, self._server)
         bound = self._server.add_insecure_port(f"127.0.0.1:{port}")
         self.address = f"127.0.0.1:{bound}"
         await self._server.start()
@@ -196,6 +205,9 @@ class FakeMonitord(MonitorServiceServicer, CheckLogServiceServicer, AuthServiceS
 
     async def _abort(self, context: Context, fault: Fault) -> None:
         await context.abort(fault.code, fault.message, details_of(fault))
+
+    async def refuse(self, context: Context, code: grpc.StatusCode, reason: str, message: str) -> None:
+        await self._abort(context, Fault(code, reason, message))
 
     async def _once(self, request: Any, context: Context, act: Callable[[], Any]) -> Any:
         """Act at most once per request_id, as I14 says."""

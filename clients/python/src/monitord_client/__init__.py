@@ -50,11 +50,17 @@ if TYPE_CHECKING:
     from monitord_client.v1.database_check_pb2 import PostgresCheck as PostgresCheck
     from monitord_client.v1.database_check_pb2 import RedisCheck as RedisCheck
     from monitord_client.v1.dns_check_pb2 import DnsCheck as DnsCheck
+    from monitord_client.v1.group_check_pb2 import GroupCheck as GroupCheck
     from monitord_client.v1.grpc_check_pb2 import GrpcCheck as GrpcCheck
     from monitord_client.v1.heartbeat_check_pb2 import CronSchedule as CronSchedule
     from monitord_client.v1.heartbeat_check_pb2 import HeartbeatCheck as HeartbeatCheck
+    from monitord_client.v1.heartbeat_service_pb2 import Ping as Ping
+    from monitord_client.v1.heartbeat_service_pb2 import PingKind as PingKind
     from monitord_client.v1.http_check_pb2 import HttpCheck as HttpCheck
     from monitord_client.v1.icmp_check_pb2 import IcmpCheck as IcmpCheck
+    from monitord_client.v1.maintenance_pb2 import MaintenanceWindow as MaintenanceWindow
+    from monitord_client.v1.maintenance_pb2 import OneTime as OneTime
+    from monitord_client.v1.maintenance_pb2 import RecurringTime as RecurringTime
     from monitord_client.v1.monitor_pb2 import Monitor as Monitor
     from monitord_client.v1.monitor_pb2 import MonitorStatus as MonitorStatus
     from monitord_client.v1.monitor_pb2 import MonitorType as MonitorType
@@ -79,10 +85,13 @@ _PLACES = {
     "v1.connection_pb2": "AddressFamily HttpHeader Security TlsSettings TlsVerification",
     "v1.database_check_pb2": "MysqlCheck PostgresCheck RedisCheck",
     "v1.dns_check_pb2": "DnsCheck",
+    "v1.group_check_pb2": "GroupCheck",
     "v1.grpc_check_pb2": "GrpcCheck",
     "v1.heartbeat_check_pb2": "CronSchedule HeartbeatCheck",
+    "v1.heartbeat_service_pb2": "Ping PingKind",
     "v1.http_check_pb2": "HttpCheck",
     "v1.icmp_check_pb2": "IcmpCheck",
+    "v1.maintenance_pb2": "MaintenanceWindow OneTime RecurringTime",
     "v1.tcp_check_pb2": "TcpCheck",
     "v1.tls_check_pb2": "TlsCheck",
     "v1.websocket_check_pb2": "WebsocketCheck",

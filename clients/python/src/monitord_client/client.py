@@ -10,10 +10,12 @@ from monitord_client.calls import Calls
 from monitord_client.channel import open_channel
 from monitord_client.check_logs import CheckLogCalls
 from monitord_client.credentials import Credentials, Session, StaticKey, TokenStore
+from monitord_client.heartbeats import HeartbeatCalls
+from monitord_client.maintenance import MaintenanceCalls
 from monitord_client.monitors import MonitorCalls
 
 
-class Client(MonitorCalls, CheckLogCalls, AccountCalls):
+class Client(MonitorCalls, CheckLogCalls, MaintenanceCalls, HeartbeatCalls, AccountCalls):
     """An async client of monitord.
 
     ::
@@ -52,6 +54,8 @@ class Client(MonitorCalls, CheckLogCalls, AccountCalls):
         self._calls = Calls(self._channel, credentials, timeout_s=timeout_s, retries=retries)
         MonitorCalls.__init__(self, self._calls)
         CheckLogCalls.__init__(self, self._calls)
+        MaintenanceCalls.__init__(self, self._calls)
+        HeartbeatCalls.__init__(self, self._calls)
         AccountCalls.__init__(self, self._calls, session)
 
     @classmethod

@@ -8,7 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from monitord_client.monitorctl import account_commands, check_commands, monitor_commands, set_commands
+from monitord_client.monitorctl import (
+    account_commands,
+    check_commands,
+    heartbeat_commands,
+    maintenance_commands,
+    monitor_commands,
+    set_commands,
+)
 from monitord_client.monitorctl.commands import group_parameters
 from monitord_client.monitorctl.options import Connection
 
@@ -24,7 +31,14 @@ def build() -> typer.Typer:
     """Return the whole command."""
     app = typer.Typer(name="monitorctl", help=_HELP, no_args_is_help=True, pretty_exceptions_enable=False)
     app.callback()(_root())
-    for module in (monitor_commands, check_commands, set_commands, account_commands):
+    for module in (
+        monitor_commands,
+        check_commands,
+        heartbeat_commands,
+        maintenance_commands,
+        set_commands,
+        account_commands,
+    ):
         module.register(app)
     return app
 

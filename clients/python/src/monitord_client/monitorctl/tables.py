@@ -14,6 +14,7 @@ from monitord_client.monitorctl.targets import target_text
 from monitord_client.times import moment_of
 from monitord_client.v1.auth_pb2 import ApiKey, Scope
 from monitord_client.v1.check_log_pb2 import CHECK_TRIGGER_GAP, CheckLog, CheckTrigger, Verdict
+from monitord_client.v1.heartbeat_service_pb2 import Ping, PingKind
 from monitord_client.v1.monitor_pb2 import Monitor, MonitorStatus
 from monitord_client.v1.monitor_service_pb2 import GetMonitorMetricsResponse
 
@@ -205,5 +206,20 @@ def keys_table(keys: Iterable[ApiKey], now: datetime) -> Table:
             clock_words(moment_of(key.create_time)),
             clock_words(moment_of(key.expire_time)) if key.HasField("expire_time") else "never",
             age_words(moment_of(key.last_use_time), now) if key.HasField("last_use_time") else "never",
+        )
+    return table
+
+
+def pings_table(words: Iterable[Ping], now: datetime) -> Table:
+    """Return one line per word of a job, with the first line of what it sent along."""
+    table = grid("TIME", "TOLD", "EXIT", "FROM", "BODY")
+    for word in words:
+        first, *_ = word.body.decode(errors="replace").splitlines() or [""]
+        table.add_row(
+            clock_words(moment_of(word.receive_time), now),
+            short(PingKind.Name, word.kind).lower(),
+            str(word.exit_code) if word.HasField("exit_code") else "-",
+            visible(word.source),
+            Text(visible(first[:80])),
         )
     return table
