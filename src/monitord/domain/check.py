@@ -191,6 +191,8 @@ class Observation(msgspec.Struct, frozen=True):
     redirects: int = 0
     response_ms: float | None = None
     """What the target took, where that is not the time of the whole check, such as a mean of several round trips."""
+    dialled: bool = True
+    """Whether anything was asked of a target: if not, the time of the check is no response time."""
     measurements: dict[str, float] | None = None
     """Figures of the kind, by names such as ``icmp.loss_ratio``; lengths of time are in milliseconds (``_ms``)."""
     evidence: Evidence | None = None
@@ -215,10 +217,12 @@ class CheckResult(msgspec.Struct, frozen=True):
     """Whether it began within a maintenance window: kept, and judged by nobody."""
 
     @property
-    def response_ms(self) -> float:
-        """What is told as the target's response time."""
-        told = self.observation.response_ms
-        return self.duration_ms if told is None else told
+    def response_ms(self) -> float | None:
+        """What is told as the target's response time; None: there is none."""
+        seen = self.observation
+        if seen.response_ms is None and seen.dialled:
+            return self.duration_ms
+        return seen.response_ms
 
 
 class Gap(msgspec.Struct, frozen=True):

@@ -108,6 +108,7 @@ def _seen(
         verdict=verdict,
         category=category,
         message=message,
+        dialled=False,
         measurements={
             "group.members": float(len(counted)),
             "group.up": float(len(works)),

@@ -58,6 +58,8 @@ class Words(msgspec.Struct, frozen=True, omit_defaults=True):
     """When it told of a start that it has not told the end of."""
     run_ms: float | None = None
     """How long the last run took of which it told both."""
+    rescheduled_at: Instant = 0
+    """When its schedule was changed last: words are due by the new one from then on; 0: never."""
 
     def hear(self, ping: Ping) -> "Words":
         """Return what is remembered after another word."""
@@ -74,6 +76,7 @@ class Words(msgspec.Struct, frozen=True, omit_defaults=True):
                     exit_code=ping.exit_code,
                     excerpt=ping.body[:_EXCERPT_BYTES],
                     run_ms=None if began is None else max(ping.at - began, 0) / 1000,
+                    rescheduled_at=self.rescheduled_at,
                 )
 
 
@@ -157,6 +160,7 @@ def _seen(
         category=category,
         message=message,
         response_ms=words.run_ms,
+        dialled=False,
         measurements=measurements or None,
         evidence=evidence,
     )

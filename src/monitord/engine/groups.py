@@ -106,6 +106,7 @@ class Groups:
                 verdict=Verdict.INCONCLUSIVE,
                 category=Category.GROUP_UNKNOWN,
                 message="monitord has only just started: the members are still being loaded.",
+                dialled=False,
             )
         group = self._groups.get(monitor.id)
         if group is None or group.check != check:  # paused, or changed this very moment

@@ -63,7 +63,7 @@ class Heartbeats:
             words = self._early.pop(monitor.id, None) or assignment.words or Words()
             # What is DOWN stays so until its job tells more; what was resumed, or has never told, is given time anew.
             anew = assignment.health.judged is Status.PENDING or words.ended_at is None
-            awaited_since = monitor.updated_at if anew else monitor.created_at
+            awaited_since = monitor.updated_at if anew else max(monitor.created_at, words.rescheduled_at)
             self._jobs[monitor.id] = _Job(check, words, awaited_since, self._deaf(assignment.covered_until))
         elif check != job.check:
             job.check, job.awaited_since = check, monitor.updated_at

@@ -132,6 +132,7 @@ def unprobed(failure: Failure) -> Observation:
         verdict=failure.verdict,
         category=failure.category,
         message=failure.message,
+        dialled=False,
         evidence=Evidence(steps=(Step(0.0, "judge", failure.message),)),
     )
 

@@ -6,8 +6,8 @@ import msgspec
 
 from monitord.domain.errors import NotFoundError
 from monitord.domain.heartbeat import Ping, PingKind, Words
-from monitord.domain.instant import from_datetime, to_datetime
-from monitord.storage.database import Connection, Database
+from monitord.domain.instant import Instant, from_datetime, to_datetime
+from monitord.storage.database import Connection, Database, Transaction
 
 KEPT = 100
 """Words of one job, for people; the oldest go first."""
@@ -35,6 +35,11 @@ OWNED = "SELECT id FROM monitors WHERE org_id = $1 AND id = $2 AND type = 'heart
 LIST = """
 SELECT id, received_at, kind, exit_code, source, body FROM heartbeat_pings
 WHERE org_id = $1 AND monitor_id = $2 AND id < $3 ORDER BY id DESC LIMIT $4
+"""
+TO_RESCHEDULE = """
+INSERT INTO heartbeats (org_id, monitor_id) VALUES ($1, $2)
+ON CONFLICT (org_id, monitor_id) DO UPDATE SET words = heartbeats.words
+RETURNING words
 """
 WORDS = "SELECT monitor_id, words FROM heartbeats WHERE monitor_id = ANY($1::bigint[]) AND words IS NOT NULL"
 MAX_ID = (1 << 63) - 1
@@ -100,6 +105,13 @@ async def words_of(held: Connection, monitor_ids: Iterable[int]) -> dict[int, Wo
     if not wanted:
         return {}
     return {row["monitor_id"]: _words(row["words"]) for row in await held.fetch(WORDS, wanted)}
+
+
+async def reschedule(tx: Transaction, org_id: int, monitor_id: int, now: Instant) -> None:
+    """Remember that words are due by another schedule from now on, also after a restart."""
+    words = _words(await tx.fetchval(TO_RESCHEDULE, org_id, monitor_id))
+    changed = msgspec.structs.replace(words, rescheduled_at=now)
+    await tx.execute(REMEMBER, org_id, monitor_id, msgspec.msgpack.encode(changed))
 
 
 def _words(packed: bytes | None) -> Words:

@@ -94,7 +94,7 @@ def _result_record(result: CheckResult, seq: int, shard: int, position: int, cou
         None if category is None else category.value,
         text(seen.message) if seen.message else None,
         seen.status_code,
-        result.duration_ms if seen.response_ms is None else seen.response_ms,
+        result.duration_ms if seen.response_ms is None and seen.dialled else seen.response_ms,
         phases.dns,
         phases.connect,
         phases.tls,

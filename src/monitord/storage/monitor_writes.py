@@ -8,11 +8,12 @@ from monitord.domain.alert import Silence, ends_incident
 from monitord.domain.errors import AlreadyExistsError, NotFoundError
 from monitord.domain.health import Health, Status, Transition
 from monitord.domain.instant import Instant, to_datetime
-from monitord.domain.kinds import kind_of
+from monitord.domain.kinds import HeartbeatCheck, kind_of
 from monitord.domain.monitor import Monitor, MonitorSpec
 from monitord.domain.secrets import without_secrets
 from monitord.storage import rows
 from monitord.storage.database import Transaction
+from monitord.storage.heartbeats import reschedule
 from monitord.storage.monitor_edges import judge_edges, let_go
 from monitord.storage.sealing import Sealer, sealed
 
@@ -154,6 +155,8 @@ async def replace(
         await tx.execute(UPDATE, org_id, monitor_id, *config[:4], secrets, *config[4:], at)
     except asyncpg.UniqueViolationError:
         raise _name_taken(spec.name) from None
+    if isinstance(spec.check, HeartbeatCheck) and spec.check != current.spec.check:
+        await reschedule(tx, org_id, monitor_id, now)
     if (spec.active, spec.interval_s) != (current.spec.active, current.spec.interval_s):
         await _change_span(tx, current, spec, at)
     after = status_after(health.status, spec.active)

@@ -214,7 +214,9 @@ class CheckLog(_message.Message):
     status_code: _builtins.int
     """The HTTP status code of the last answer, if there was one."""
     response_time_ms: _builtins.float
-    """How long the check took, in milliseconds; absent for a gap."""
+    """How long the target took, in milliseconds: as a rule the time of the whole check; for a heartbeat the run that the job told
+    of. Absent for a gap, a group, and what was not dialled.
+    """
     dns_ok: _builtins.bool
     """Whether the name was resolved; absent where there was none to resolve."""
     ssl_ok: _builtins.bool

@@ -38,14 +38,16 @@ async def test_what_listeners_are_told_is_what_readers_find(world: World) -> Non
     async with running(ledger) as commits:
         ledger.record(world.result(monitor, status_code=200, address="127.0.0.1:80", bytes_received=7, redirects=2))
         ledger.record(world.result(monitor, Verdict.DOWN, message="a\0b", certificate_expires_at=9_999_999_999_000_001))
+        ledger.record(world.result(monitor, dialled=False))
         slot = world.result(monitor).scheduled_at
         ledger.record_gap(Gap(monitor.id, world.org_id, 1, slot, slot + 3 * MINUTE, 3, GapReason.OVERRUN))
         await ledger.flush()
     stored = await LogStore(world.database).feed(world.org_id, None, 0, 0, 10)
     told = [entry for commit in commits for entry in commit.entries]
-    assert [e.message for e in stored] == ["", "a�b", f"3 checks not made: {GapReason.OVERRUN}"]
+    assert [e.message for e in stored] == ["", "a�b", "", f"3 checks not made: {GapReason.OVERRUN}"]
     assert stored[0] == told[0]
-    assert (stored[2], stored[2].trigger, stored[2].counted) == (told[2], Trigger.GAP, False)
+    assert [e.response_time_ms for e in stored] == [e.response_time_ms for e in told] == [12.5, 12.5, None, None]
+    assert (stored[3], stored[3].trigger, stored[3].counted) == (told[3], Trigger.GAP, False)
     assert stored[1].certificate_expires_at == told[1].certificate_expires_at == 9_999_999_999_000_001
     assert (await LogStore(world.database).get(world.org_id, monitor.id, 2)).evidence is not None
     assert told[1].evidence is None

@@ -2,10 +2,11 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from monitord.domain.errors import NotFoundError
-from monitord.domain.heartbeat import Ping, PingKind
+from monitord.domain.heartbeat import Ping, PingKind, Words
 from monitord.domain.instant import SECOND
 from monitord.domain.kinds import HeartbeatCheck
 from monitord.domain.monitor import MonitorSpec
@@ -93,3 +94,30 @@ async def test_words_go_with_their_monitor_and_are_nobody_elses(
     assert await store.list(org, job, MAX_ID, 10) == []
     with pytest.raises(NotFoundError):
         await store.record(job, None, ping())
+
+
+async def test_another_schedule_is_remembered_over_a_restart_and_a_rename_is_none(
+    store: HeartbeatStore, monitors: MonitorStore, database: Database, org: int, job: int
+) -> None:
+    """(I9): a word that came by the old schedule must not be missed by the new one."""
+    source = Assignments(database, PlainSealer())
+    told = await store.record(job, 3, ping())
+    await monitors.update(org, job, lambda stored: msgspec.structs.replace(stored, name="renamed"))
+    (renamed,) = await source.load([job])
+    assert renamed.words == told
+    often = HeartbeatCheck(period_s=10, ping_url_version=3)
+    await monitors.update(org, job, lambda stored: msgspec.structs.replace(stored, check=often))
+    (changed,) = await source.load([job])
+    assert changed.words is not None
+    assert (changed.words.ended_at, changed.words.rescheduled_at) == (told.ended_at, changed.monitor.updated_at)
+    heard = await store.record(job, 3, ping(second=5))
+    assert heard.rescheduled_at == changed.monitor.updated_at
+
+
+async def test_a_schedule_may_change_before_the_first_word(
+    monitors: MonitorStore, database: Database, org: int, job: int
+) -> None:
+    check = HeartbeatCheck(period_s=10, ping_url_version=3)
+    await monitors.update(org, job, lambda stored: msgspec.structs.replace(stored, check=check))
+    (changed,) = await Assignments(database, PlainSealer()).load([job])
+    assert changed.words == Words(rescheduled_at=changed.monitor.updated_at)

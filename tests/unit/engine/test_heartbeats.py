@@ -1,5 +1,6 @@
 """What is in memory of jobs: adopted, heard, judged."""
 
+import msgspec
 import pytest
 
 from monitord.domain.check import Category, Verdict
@@ -145,3 +146,17 @@ def test_other_kinds_are_let_go(scene: Scene) -> None:
     scene.adopt(status=Status.PENDING)
     scene.adopt(check=HttpCheck(url="http://example.org/"))
     assert scene.verdict() == (Verdict.INCONCLUSIVE, Category.HEARTBEAT_AWAITED)
+
+
+async def test_another_schedule_holds_after_a_restart_too(scene: Scene) -> None:
+    scene.adopt()
+    await scene.hear()
+    scene.now += 2 * HOUR
+    often = HeartbeatCheck(period_s=60, grace_s=60)
+    scene.store.words[7] = msgspec.structs.replace(scene.store.words[7], rescheduled_at=scene.now)
+    scene.restarted()
+    scene.now += MINUTE
+    scene.adopt(check=often, updated_at=scene.now - MINUTE)
+    assert scene.verdict(check=often)[0] is not Verdict.DOWN, "by the new schedule it is not due yet"
+    scene.now += 2 * MINUTE
+    assert scene.verdict(check=often) == (Verdict.DOWN, Category.HEARTBEAT_MISSED)
