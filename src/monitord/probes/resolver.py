@@ -140,7 +140,7 @@ def _ask(name: str, family: int) -> tuple[str, ...] | Failure:
 def _explain(name: str, error: socket.gaierror, took_s: float) -> Failure:
     code = error.errno
     if _out_of_descriptors():
-        return _local(name, errno.EMFILE)
+        return _local(name, None)
     if code == socket.EAI_NONAME:
         return Failure(Category.DNS_NXDOMAIN, f"The name {name} does not exist in the DNS.")
     if code in (getattr(socket, "EAI_NODATA", None), getattr(socket, "EAI_ADDRFAMILY", None)):
@@ -162,6 +162,6 @@ def _out_of_descriptors() -> bool:
 
 
 def _local(name: str, number: int | None) -> Failure:
-    if number in (errno.EMFILE, errno.ENFILE):
+    if number in (errno.EMFILE, errno.ENFILE) or _out_of_descriptors():
         return ours(Category.ENGINE_FD, f"monitord had no file descriptor left to look up {name}.")
     return ours(Category.ENGINE_NETWORK_DOWN, f"The system's resolver could not be used to look up {name}.")
