@@ -1,5 +1,6 @@
 """Which event loop each kind of test runs on: virtual time for logic, uvloop for everything real."""
 
+import gc
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,3 +17,10 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> M
     if _UNIT in item.path.parents:
         return {"virtual": VirtualTimeLoop}
     return {"uvloop": uvloop.new_event_loop}
+
+
+def pytest_collection_finish() -> None:
+    """Move what was imported out of the collector's sight: hundreds of tests collect garbage to count what is left, and
+    each looked at all of it anew, which was a sixth of the time of the whole suite."""
+    gc.collect()
+    gc.freeze()
