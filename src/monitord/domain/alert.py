@@ -12,6 +12,27 @@ class AlertKind(StrEnum):
     UP = "up"
     DEGRADED = "degraded"
     FAULTED = "faulted"
+    ESCALATION = "escalation"
+    """A DOWN for a contact that is told only if nobody acknowledges the incident in time."""
+    REMINDER = "reminder"
+    """A DOWN that was told goes on."""
+
+
+class Cancellation(StrEnum):
+    """Why an alert that was queued is not sent (I3)."""
+
+    SUPERSEDED = "superseded"
+    """A later alert says more."""
+    BRIEF = "brief"
+    """It was over before the delay that the contact asked for."""
+    OUTAGE_NOT_SENT = "outage_not_sent"
+    """A recovery from what the contact was never told of (I20)."""
+    ACKNOWLEDGED = "acknowledged"
+    """Somebody took care of the incident before the escalation, or the reminder, was due."""
+    RESOLVED = "resolved"
+    """The incident was over."""
+    SWITCHED_OFF = "switched_off"
+    """The contact, or its wish to be told of this monitor, was switched off or deleted meanwhile."""
 
 
 class Silence(StrEnum):
