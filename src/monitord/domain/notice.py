@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
+from monitord.domain.check import Evidence
 from monitord.domain.health import Status
 from monitord.domain.instant import Instant
 
@@ -118,3 +119,21 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """Of a digest: how many more there are."""
     time_zone: str = "UTC"
     """The contact's, of the IANA time zone database: moments are shown in it."""
+
+
+_LINES = 40
+_LINE_CHARS = 200
+
+
+def evidence_lines(evidence: Evidence) -> tuple[str, ...]:
+    """Return what explains a verdict as lines: the steps, then the first header lines, then the start of the body."""
+    lines = [f"{step.at_ms:.0f} ms  {step.phase}: {step.text}" for step in evidence.steps]
+    lines += evidence.header_lines
+    lines += evidence.body_excerpt.decode(errors="replace").splitlines()
+    return tuple(clean(line) for line in lines[:_LINES])
+
+
+def clean(text: str, limit: int = _LINE_CHARS) -> str:
+    """Return a text on one line, of at most ``limit`` characters, without anything that is not printed (T19, I12)."""
+    shown = "".join(char if char.isprintable() else " " for char in text[: limit + 1])
+    return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"

@@ -56,12 +56,16 @@ SELECT nextval(pg_get_serial_sequence('monitor_transitions', 'id')) FROM generat
 """
 # The lock keeps a contact from going between this and its alert.
 CONTACTS = """
-SELECT b.transition_id, c.id AS contact_id
+SELECT b.transition_id, c.id AS contact_id,
+       CASE WHEN b.kind = 'down' AND a.escalate_after_s > 0 THEN 'escalation' ELSE b.kind END AS kind,
+       CASE WHEN b.kind = 'up' THEN 0 WHEN b.kind = 'down' AND a.escalate_after_s > 0 THEN a.escalate_after_s
+            ELSE a.delay_s END AS wait_s
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[]) AS b (transition_id, org_id, monitor_id, kind)
 JOIN monitor_alert_configs AS a
   ON a.org_id = b.org_id AND a.monitor_id = b.monitor_id AND a.is_active AND b.kind = ANY(a.kinds)
 JOIN alert_contacts AS c
   ON c.org_id = a.org_id AND c.id = a.contact_id AND c.verified_at IS NOT NULL AND c.disabled_at IS NULL
+  AND c.deleted_at IS NULL
 ORDER BY c.id FOR KEY SHARE OF c
 """
 INSERT_TRANSITIONS = """
@@ -81,8 +85,14 @@ SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::timestamptz[]
 ON CONFLICT (org_id, monitor_id) WHERE resolved_at IS NULL DO NOTHING
 """
 INSERT_ALERTS = """
-INSERT INTO alerts (transition_id, org_id, monitor_id, kind, contact_id)
-SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[])
+INSERT INTO alerts (transition_id, org_id, monitor_id, kind, contact_id, due_at, incident_id)
+SELECT b.transition_id, b.org_id, b.monitor_id, b.kind, b.contact_id, now() + b.wait_s * interval '1 second',
+       (SELECT i.id FROM incidents AS i
+        WHERE i.org_id = b.org_id AND i.monitor_id = b.monitor_id
+          AND (i.resolved_at IS NULL OR b.transition_id IN (i.opened_by, i.resolved_by))
+        ORDER BY i.id DESC LIMIT 1)
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::integer[])
+     AS b (transition_id, org_id, monitor_id, kind, contact_id, wait_s)
 """
 
 
@@ -212,7 +222,7 @@ async def _write_shifts(tx: Transaction, shifts: Sequence[Shift]) -> None:
     if told:
         by_id = {i: (i, s.org_id, s.monitor_id, kind.value) for i, s, kind in told}
         found = await tx.fetch(CONTACTS, *_columns(by_id.values(), 4))
-        alerts = [(*by_id[row["transition_id"]], row["contact_id"]) for row in found]
+        alerts = [(*by_id[row[0]][:3], row["kind"], row["contact_id"], row["wait_s"]) for row in found]
     speaking, alerted = {i for i, _, _ in told}, {alert[0] for alert in alerts}
     values = [
         (
@@ -232,7 +242,7 @@ async def _write_shifts(tx: Transaction, shifts: Sequence[Shift]) -> None:
     await tx.execute(INSERT_TRANSITIONS, *_columns(values, 10))
     await _write_incidents(tx, list(zip(ids, shifts, strict=True)))
     if alerts:
-        await tx.execute(INSERT_ALERTS, *_columns(alerts, 5))
+        await tx.execute(INSERT_ALERTS, *_columns(alerts, 6))
 
 
 def _silence(transition: Transition, speaks: bool, alerted: bool) -> Silence | None:

@@ -1,13 +1,15 @@
-"""Keeps the secrets of a check apart from its configuration, and sealed (T15)."""
+"""Keeps the secrets of checks and of contacts apart from their configuration, and sealed (T15)."""
 
 from typing import Protocol
 
 import msgspec
 
+from monitord.domain.contacts import Channel
 from monitord.domain.kinds import Check
 from monitord.domain.secrets import Secrets, secrets_of, with_secrets
 
 _decode = msgspec.json.Decoder(Secrets | list[str]).decode
+_decode_secrets = msgspec.json.Decoder(Secrets).decode
 
 
 class Sealer(Protocol):
@@ -45,3 +47,21 @@ def unsealed(check: Check, secrets: bytes | None, sealer: Sealer, org_id: int, m
 
 def _context(org_id: int, monitor_id: int) -> bytes:
     return b"monitors.secrets:%d:%d" % (org_id, monitor_id)
+
+
+def sealed_channel(channel: Channel, sealer: Sealer, org_id: int, contact_id: int) -> bytes | None:
+    """Return a channel's secrets, sealed; None where there are none."""
+    found = secrets_of(channel)
+    return sealer.seal(msgspec.json.encode(found), _of_contact(org_id, contact_id)) if found else None
+
+
+def unsealed_channel(channel: Channel, secrets: bytes | None, sealer: Sealer, org_id: int, contact_id: int) -> Channel:
+    """Return a stored channel with its secrets."""
+    if secrets is None:
+        return channel
+    found: Secrets = _decode_secrets(sealer.unseal(secrets, _of_contact(org_id, contact_id)))
+    return with_secrets(channel, found)
+
+
+def _of_contact(org_id: int, contact_id: int) -> bytes:
+    return b"alert_contacts.secrets:%d:%d" % (org_id, contact_id)

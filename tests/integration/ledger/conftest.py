@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from monitord.domain.check import Category, CheckResult, Evidence, Observation, Step, Trigger, Verdict
+from monitord.domain.contacts import EmailContact
 from monitord.domain.health import Health
 from monitord.domain.instant import SECOND
 from monitord.domain.monitor import Assignment, Monitor
@@ -47,10 +48,12 @@ class World:
         """Make a contact, and tie it to monitors; ``config`` sets columns of that tie."""
         contact_id = await self.value(
             "INSERT INTO alert_contacts (org_id, name, type, config, verified_at, disabled_at) "
-            "VALUES ($1, 'c', 'email', '{}', CASE WHEN $2 THEN now() END, CASE WHEN $3 THEN now() END) RETURNING id",
+            "VALUES ($1, 'c' || gen_random_uuid(), 'email', $4, CASE WHEN $2 THEN now() END, "
+            "CASE WHEN $3 THEN now() END) RETURNING id",
             self.org_id,
             verified,
             disabled,
+            EmailContact(address="ann@example.org"),
         )
         columns = ["org_id", "monitor_id", "contact_id", *config]
         async with self.database.connection() as held:

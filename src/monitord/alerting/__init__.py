@@ -1,0 +1,1 @@
+"""Alerts: from the outbox to the people."""
