@@ -103,6 +103,34 @@ def set_password(email: Annotated[str, typer.Argument(help="Whose password to se
     raise typer.Exit(lifecycle.set_password(_settings(), email, password))
 
 
+mail = typer.Typer(help="What alerts by e-mail look like.", no_args_is_help=True)
+cli.add_typer(mail, name="mail")
+
+
+@mail.callback()
+def _mail() -> None:
+    """Keep `preview` a command of its own, though it is the only one."""
+
+
+@mail.command("preview")
+def mail_preview(
+    folder: Annotated[Path, typer.Argument(help="Where to write them; made if it is not there.")],
+    picture: Annotated[
+        Path | None, typer.Option(help="A PNG to show as the screenshot.", exists=True, dir_okay=False)
+    ] = None,
+) -> None:
+    """Write a mail of each kind to a folder: HTML, text, and the message itself."""
+    from monitord.domain.errors import FailedPreconditionError
+    from monitord.mailing import preview
+
+    try:
+        for path in preview(_settings(), folder, picture):
+            typer.echo(path)
+    except (FailedPreconditionError, OSError) as error:
+        typer.echo(f"monitord: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
 def _settings() -> "Settings":
     """Read the environment, set up logging, and say what the operator should know of both."""
     from monitord import logging

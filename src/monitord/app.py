@@ -4,15 +4,13 @@ import asyncio
 import gc
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import structlog
 
 from monitord.console.feed import Console
 from monitord.domain.errors import UnavailableError
-from monitord.domain.instant import Instant
 from monitord.domain.kinds import GroupCheck, HeartbeatCheck, HttpCheck
-from monitord.domain.monitor import Assignment
 from monitord.domain.rules.monitor import Limits
 from monitord.domain.target import parse_server
 from monitord.engine.calendar import Calendar
@@ -25,6 +23,7 @@ from monitord.engine.network import NetworkWatch
 from monitord.engine.reconciler import Reconciler
 from monitord.engine.supervisor import Supervisor
 from monitord.engine.tester import Tester
+from monitord.followers import FollowedLedger
 from monitord.identity.accounts import Accounts
 from monitord.identity.authenticator import Authenticator
 from monitord.identity.passwords import Passwords
@@ -40,11 +39,13 @@ from monitord.metrics.heartbeat import Heartbeat
 from monitord.metrics.instruments import Gauges, Instruments
 from monitord.metrics.listener import HttpListener
 from monitord.metrics.readiness import Readiness
+from monitord.notification import Notification
 from monitord.pings.listener import PingListener
 from monitord.probes.anchors import AnchorDialler
 from monitord.probes.assembly import Options, assemble
 from monitord.probes.dial import Dialler
 from monitord.probes.egress import EgressPolicy
+from monitord.probes.outbound import Outbound
 from monitord.probes.resolver import SystemResolver
 from monitord.rpc.auth import AuthHandler
 from monitord.rpc.check_logs import CheckLogService
@@ -64,7 +65,6 @@ from monitord.storage.database import Database
 from monitord.storage.heartbeats import HeartbeatStore
 from monitord.storage.hints import Hints
 from monitord.storage.janitor import Janitor
-from monitord.storage.ledger import Ledger
 from monitord.storage.ledger_commit import Commit
 from monitord.storage.logs import LogStore
 from monitord.storage.maintenance import MaintenanceStore
@@ -86,38 +86,6 @@ _GC_GROWTH = 1.1
 _GC_LOOK_S = 10.0
 
 _log = structlog.get_logger(__name__)
-
-
-class Follower(Protocol):
-    """Whoever keeps something of each monitor that is checked."""
-
-    def adopt(self, assignment: Assignment) -> None:
-        """A monitor is checked from now on, or in another way than before."""
-        ...
-
-    def forget(self, monitor_id: int) -> None:
-        """It is checked no more."""
-        ...
-
-
-class _FollowedLedger(Ledger):
-    """The ledger, with others who want to know which monitors there are: the metrics and the console."""
-
-    def __init__(self, database: Database, *, clock: Callable[[], Instant], spool_rows: int) -> None:
-        super().__init__(database, clock=clock, spool_rows=spool_rows)
-        self.followers: list[Follower] = []
-
-    def adopt(self, assignment: Assignment) -> None:
-        """Begin, or replace, what is known of a monitor."""
-        super().adopt(assignment)
-        for follower in self.followers:
-            follower.adopt(assignment)
-
-    def forget(self, monitor_id: int) -> None:
-        """Drop what is known of a monitor that runs no more."""
-        super().forget(monitor_id)
-        for follower in self.followers:
-            follower.forget(monitor_id)
 
 
 class App:
@@ -150,12 +118,22 @@ class App:
         self._exposition = Exposition(self.instruments, per_monitor=settings.metrics_per_monitor)
         self._listener = HttpListener(settings.metrics_host, settings.metrics_port, self._exposition, self.readiness)
         self._ping_urls = PingUrls(vault.derive, settings.public_url or "")
+        self._notification = Notification(
+            settings,
+            database,
+            vault,
+            self._outbound,
+            now=self._clock.now,
+            meter=self.instruments,
+            base=lambda: self._ping_urls.base,
+        )
         self._pings = PingListener(
             settings.ping_host,
             settings.ping_port,
             hearing=self._heartbeats,
             read_token=self._ping_urls.read,
             now=self._clock.now,
+            others=self._notification.pages.routes(),
         )
         self._specs = SpecReader(Limits(min_interval_s=settings.min_interval_s), self._policy, self._probes)
         self._rpc = self._build_rpc()
@@ -185,6 +163,7 @@ class App:
             operator_url=settings.operator_url,
         )
         dialler = Dialler(self._policy, SystemResolver())
+        self._outbound = Outbound(dialler, self._policy, ca_file=settings.probe_ca_file)
         self._probes = assemble(dialler, options, now=clock.now)
         for kind, reason in self._probes.unsupported.items():
             _log.warning("kind_unsupported", kind=kind, reason=reason)
@@ -193,7 +172,7 @@ class App:
         self._windows = MaintenanceStore(self._database)
         self._calendar = Calendar(self._windows)
         self._gate = Gate(settings.max_checks_in_flight, settings.max_checks_per_host)
-        self._ledger = _FollowedLedger(self._database, clock=clock.now, spool_rows=settings.spool_rows)
+        self._ledger = FollowedLedger(self._database, clock=clock.now, spool_rows=settings.spool_rows)
         self._words = HeartbeatStore(self._database)
         self._heartbeats = Heartbeats(self._words, clock.now, lambda monitor_id: self._supervisor.recheck(monitor_id))
         self._ledger.followers.append(self._heartbeats)
@@ -243,6 +222,7 @@ class App:
                 ),
                 auth=AuthHandler(self._sessions, self.accounts, requests),
                 heartbeats=HeartbeatService(self._words, self._heartbeats, now=self._clock.now),
+                contacts=self._notification.contact_service(requests, self._policy),
                 maintenance=MaintenanceService(
                     self._windows, requests, changed=self._calendar.poke, now=self._clock.now
                 ),
@@ -293,6 +273,7 @@ class App:
             ("the reconciler", self._reconciler.run),
             ("the calendar of maintenance", self._calendar.run),
             ("the watch over the clocks", self._watch.run),
+            ("the dispatcher of alerts", self._notification.dispatcher.run),
             ("the audit of slots", self._auditor.run),
             ("the janitor", self._janitor.run),
             ("the listener for hints", self._hints.run),
@@ -315,6 +296,7 @@ class App:
         unsaved = await self._ledger.close(max(grace_s, _LEAST_FLUSH_S))
         if unsaved:
             _log.error("results_lost", rows=unsaved, reason="the database did not take them before the end")
+        await self._notification.dispatcher.drain(grace_s)
         await self._rpc.stop(grace_s)
         await self._upkeep.flush()
 
@@ -323,6 +305,7 @@ class App:
         await self._rpc.stop(0)
         await self._listener.stop()
         await self._pings.stop()
+        await self._notification.close()
         if self._network is not None:
             await self._network.close()
         self._passwords.close()
@@ -335,6 +318,8 @@ class App:
             self._supervisor.settled(change.monitor_id, change.health)
             self._groups.settled(change.monitor_id, change.health)
             self.instruments.settled(change.monitor_id, change.health)
+        if commit.changes:
+            self._notification.dispatcher.poke()
         self.feed.publish(commit)
         if self._console is not None:
             self._console.committed(commit)

@@ -23,8 +23,6 @@ _LATER = {
     "CLOUDINARY_API_SECRET": "keeping screenshots at Cloudinary",
     "SCREENSHOTONE_KEY": "taking screenshots with ScreenshotOne",
     "SCREENSHOTONE_SECRET": "taking screenshots with ScreenshotOne",
-    "SMTP_EMAIL": "alerts by e-mail",
-    "SMTP_PASSWORD": "alerts by e-mail",
 }
 """Names from the original's ``.env`` whose features this version does not have yet."""
 

@@ -8,14 +8,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
+from monitord import settings_alerting
 from monitord.domain.target import InvalidTargetError, parse_server
+from monitord.settings_alerting import AlertingSettings, is_loopback
 
 PREFIX = "MONITORD_"
 
-OTHER_NAMES = {"database_url": ("DATABASE_URL", "POSTGRES_CONNECTION"), "port": ("PORT",)}
+OTHER_NAMES = {
+    "database_url": ("DATABASE_URL", "POSTGRES_CONNECTION"),
+    "port": ("PORT",),
+    **settings_alerting.OTHER_NAMES,
+}
 """Names without the prefix that are accepted too: those of the original's ``.env``, and of hosting platforms."""
 
 
@@ -43,7 +49,7 @@ Listed = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
-class Settings(BaseModel):
+class Settings(AlertingSettings):
     """monitord's settings. Each is the environment variable ``MONITORD_<NAME>``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -91,15 +97,18 @@ class Settings(BaseModel):
         description="Serve the `probe_*` series of each monitor. With 10,000 monitors they are most of a scrape.",
     )
 
-    # The HTTP listener for jobs that tell of themselves
+    # The HTTP listener for jobs that tell of themselves, and for the links in mails
     ping_host: str = Field(
-        "127.0.0.1", min_length=1, description="The address that the `ping_url` of heartbeats listens on, without TLS."
+        "127.0.0.1",
+        min_length=1,
+        description="The address that the `ping_url` of heartbeats and the links in mails listen on, without TLS.",
     )
     ping_port: Port = Field(9467, description="Its port; 0 takes any that is free.")
     public_url: str | None = Field(
         None,
-        description="What stands before `/ping/` in the `ping_url` of heartbeats, such as "
-        "`https://monitord.example.org`, where a proxy passes it on. Without it: the address and port above.",
+        description="What stands before `/ping/` in the `ping_url` of heartbeats, and before `/contacts/` in the links "
+        "of mails, such as `https://monitord.example.org`, where a proxy passes them on. Without it: the address and "
+        "port above.",
     )
 
     # Checking
@@ -231,7 +240,7 @@ class Settings(BaseModel):
     def _consistent(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("MONITORD_TLS_CERT and MONITORD_TLS_KEY go together: set both or neither")
-        if self.tls_cert is None and not self.allow_plaintext and not _is_loopback(self.host):
+        if self.tls_cert is None and not self.allow_plaintext and not is_loopback(self.host):
             raise ValueError(
                 f"MONITORD_HOST={self.host} would serve gRPC without TLS to other machines: set MONITORD_TLS_CERT and "
                 "MONITORD_TLS_KEY, or MONITORD_ALLOW_PLAINTEXT=true where something else encrypts"
@@ -258,22 +267,15 @@ def _is_address_rule(rule: str) -> bool:
     return True
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def settings_table() -> str:
     """Return every setting with its default and meaning as a Markdown table, as the README shows it."""
     return "\n".join(["| variable | default | what it is |", "| --- | --- | --- |", *_rows()])
 
 
 def _rows() -> Iterator[str]:
-    for name, field in Settings.model_fields.items():
+    # Those that are stated here first: pydantic puts inherited ones before them.
+    fields = sorted(Settings.model_fields.items(), key=lambda item: item[0] in AlertingSettings.model_fields)
+    for name, field in fields:
         names = " or ".join(f"`{each}`" for each in (PREFIX + name.upper(), *OTHER_NAMES.get(name, ())))
         yield f"| {names} | {_default(field)} | {field.description} |"
 

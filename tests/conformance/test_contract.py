@@ -23,9 +23,10 @@ from monitord.domain.monitor import MonitorSpec
 from monitord.domain.queries import ApplyAction, MonitorOrder
 from monitord.domain.tail import TailEndReason
 from monitord.identity.principal import Scope
-from monitord.rpc import convert_maintenance, field_mask
+from monitord.rpc import convert_contact, convert_maintenance, field_mask
 from monitord.rpc.auth import AuthHandler
 from monitord.rpc.check_logs import CheckLogService
+from monitord.rpc.contacts import ContactService
 from monitord.rpc.convert_check import TYPES
 from monitord.rpc.convert_monitor import mask_path
 from monitord.rpc.errors import DeadlineExceededError
@@ -40,6 +41,8 @@ from monitord.v1 import (
     check_log_pb2,
     check_log_service_pb2,
     connection_pb2,
+    contact_pb2,
+    contact_service_pb2,
     dns_check_pb2,
     error_reason_pb2,
     heartbeat_service_pb2,
@@ -60,6 +63,7 @@ OURS: list[ServiceDescriptor] = [
         check_log_service_pb2,
         maintenance_service_pb2,
         heartbeat_service_pb2,
+        contact_service_pb2,
         auth_service_pb2,
     )
     for service in file.DESCRIPTOR.services_by_name.values()
@@ -74,6 +78,7 @@ HANDLERS: dict[str, type] = {
     "AuthService": AuthHandler,
     "MaintenanceService": MaintenanceService,
     "HeartbeatService": HeartbeatService,
+    "ContactService": ContactService,
 }
 
 
@@ -130,6 +135,13 @@ def test_every_field_of_a_window_is_either_a_users_or_the_servers() -> None:
     fields = {field.name for field in maintenance_pb2.MaintenanceWindow.DESCRIPTOR.fields}
     assert set(convert_maintenance.WRITABLE) | convert_maintenance.OUTPUT_ONLY == fields
     assert not set(convert_maintenance.WRITABLE) & convert_maintenance.OUTPUT_ONLY
+
+
+def test_every_field_of_a_contact_is_either_a_users_or_the_servers() -> None:
+    """(T11)"""
+    fields = {field.name for field in contact_pb2.Contact.DESCRIPTOR.fields}
+    assert set(convert_contact.WRITABLE) | convert_contact.OUTPUT_ONLY == fields
+    assert not set(convert_contact.WRITABLE) & convert_contact.OUTPUT_ONLY
 
 
 KINDS: dict[str, type[Check]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Check)}

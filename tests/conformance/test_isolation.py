@@ -16,6 +16,8 @@ from monitord.v1 import (
     auth_pb2,
     auth_service_pb2,
     check_log_service_pb2,
+    contact_pb2,
+    contact_service_pb2,
     heartbeat_check_pb2,
     maintenance_pb2,
     maintenance_service_pb2,
@@ -46,11 +48,13 @@ IGNORED = {
     # With a window of one's own: see tests/integration/rpc/test_maintenance.py.
     ("UpdateMaintenanceWindow", ("window", "monitor_ids")),
     ("CreateMaintenanceWindow", ("request_id",)),
+    ("CreateContact", ("contact", "id")),
+    ("CreateContact", ("request_id",)),
     # Of a row of one's own monitor: tested with the monitor's id.
     ("GetCheckLog", ("sequence",)),
 }
-NOT_OURS = {"last_check", "client_id"}
-"""Output only; and who a target knows its caller as."""
+NOT_OURS = {"last_check", "client_id", "chat_id", "topic_id"}
+"""Output only; who a target knows its caller as; and what Telegram calls a chat."""
 
 
 def named(method: MethodDescriptor) -> Iterator[Path]:
@@ -99,6 +103,14 @@ def request_of(method: MethodDescriptor, path: Path, value: object) -> Any:
         request.window.name = "bob's now"
         request.window.recurring.cron.expression = "0 4 * * *"
         request.window.recurring.duration.seconds = 3600
+    if method.name in ("CreateContact", "UpdateContact"):
+        request.contact.name = "bob's now"
+        request.contact.webhook.url = "https://example.net/"
+    if method.name == "ConfirmContact":
+        request.code = "12345678"
+    if method.name in ("SetAlertConfig", "DeleteAlertConfig"):
+        pair = request.config if method.name == "SetAlertConfig" else request
+        pair.monitor_id, pair.contact_id = pair.monitor_id or 1, pair.contact_id or 1
     if method.name == "ApplyMonitors":
         request.monitors[0].name = "bob's now"
     if method.name == "ApplyMonitors" and "group" not in path:
@@ -143,7 +155,11 @@ async def things_of_ann(api: Api) -> dict[str, object]:
     stored = (await api.maintenance.CreateMaintenanceWindow(made, metadata=api.ann.metadata)).window
     wish = heartbeat_check_pb2.HeartbeatCheck(period=Duration(seconds=60))
     job = await api.create(name="ann's job", http=None, heartbeat=wish)
-    return {"monitor": monitor.id, "key": key.id, "window": stored.id, "job": job.id}
+    asked = contact_service_pb2.CreateContactRequest(contact=contact_pb2.Contact(name="ann's"))
+    asked.contact.email.address = "ann@example.org"
+    contact = (await api.contacts.CreateContact(asked, metadata=api.ann.metadata)).contact
+    await api.mailbox.next()
+    return {"monitor": monitor.id, "key": key.id, "window": stored.id, "job": job.id, "contact": contact.id}
 
 
 def thing_for(method: MethodDescriptor, path: Path) -> str:
@@ -151,6 +167,8 @@ def thing_for(method: MethodDescriptor, path: Path) -> str:
         return "key"
     if "Ping" in method.name:
         return "job"
+    if path[-1] == "contact_id" or ("Contact" in method.name and path[-1] == "id"):
+        return "contact"
     return "window" if "MaintenanceWindow" in method.name and path[-1] == "id" else "monitor"
 
 
@@ -200,6 +218,11 @@ async def test_what_lists_lists_only_what_is_ones_own(api: Api) -> None:
     listing = maintenance_service_pb2.ListMaintenanceWindowsRequest()
     windows = await api.maintenance.ListMaintenanceWindows(listing, metadata=api.bob.metadata)
     assert (len(monitors.monitors), len(keys.api_keys), len(windows.windows)) == (0, 0, 0)
+    contacts = await api.contacts.ListContacts(contact_service_pb2.ListContactsRequest(), metadata=api.bob.metadata)
+    pairs = await api.contacts.ListAlertConfigs(
+        contact_service_pb2.ListAlertConfigsRequest(), metadata=api.bob.metadata
+    )
+    assert (len(contacts.contacts), len(pairs.configs)) == (0, 0)
     request = check_log_service_pb2.TailCheckLogsRequest(last=100)
     tail = api.check_logs.TailCheckLogs(request, metadata=api.bob.metadata, timeout=0.3)
     messages = aiter(tail)

@@ -10,24 +10,34 @@ import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from monitord.alerting.greeter import Greeter
 from monitord.domain.check import Evidence, Observation, Step, Trigger, Verdict
+from monitord.domain.contacts import Channel
+from monitord.domain.delivery import Attempt, Outcome
 from monitord.domain.instant import SECOND, Instant
 from monitord.domain.kinds import Check
 from monitord.domain.log import LogEntry
 from monitord.domain.monitor import Monitor
+from monitord.domain.notice import Notice
 from monitord.domain.rules.monitor import Limits
 from monitord.domain.tail import TailEvent, TailStart
 from monitord.engine.heartbeats import Heartbeats
+from monitord.identity.contact_links import ContactLinks
 from monitord.identity.principal import Principal
 from monitord.identity.vault import Vault
 from monitord.rpc.auth import AuthHandler
 from monitord.rpc.check_logs import CheckLogService
+from monitord.rpc.contacts import ContactService
+from monitord.rpc.convert_contact import ContactReader
 from monitord.rpc.engine import Engine
 from monitord.rpc.heartbeats import HeartbeatService
 from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.monitors import MonitorService
 from monitord.rpc.server import RpcServer, Services
 from monitord.rpc.specs import SpecReader
+from monitord.storage.alert_configs import AlertConfigStore
+from monitord.storage.confirmations import ConfirmationStore
+from monitord.storage.contacts import ContactStore
 from monitord.storage.database import Database
 from monitord.storage.heartbeats import HeartbeatStore
 from monitord.storage.logs import LogStore
@@ -38,6 +48,7 @@ from monitord.streaming.feed import LogFeed
 from monitord.v1 import (
     auth_service_pb2_grpc,
     check_log_service_pb2_grpc,
+    contact_service_pb2_grpc,
     heartbeat_service_pb2_grpc,
     maintenance_service_pb2_grpc,
     monitor_pb2,
@@ -175,6 +186,22 @@ class AnyAddress:
         return "it is a metadata service" if str(ip) == "169.254.169.254" else None
 
 
+class Mailbox:
+    """Takes the messages that somebody waits for, each with the end that a test chose."""
+
+    def __init__(self) -> None:
+        self.attempt = Attempt(outcome=Outcome.ACCEPTED, code="smtp.250", detail="queued")
+        self.sent: asyncio.Queue[tuple[Channel, Notice]] = asyncio.Queue()
+
+    async def send(self, channel: Channel, notice: Notice, timeout_s: float) -> Attempt:
+        self.sent.put_nowait((channel, notice))
+        return self.attempt
+
+    async def next(self) -> Notice:
+        async with asyncio.timeout(5):
+            return (await self.sent.get())[1]
+
+
 @dataclass
 class User:
     """Someone with an organisation, and the metadata that proves it."""
@@ -203,11 +230,13 @@ class Api:
     meter: FakeMeter
     ann: User
     bob: User
+    mailbox: Mailbox
 
     def __post_init__(self) -> None:
         self.monitors = monitor_service_pb2_grpc.MonitorServiceStub(self.channel)
         self.check_logs = check_log_service_pb2_grpc.CheckLogServiceStub(self.channel)
         self.auth = auth_service_pb2_grpc.AuthServiceStub(self.channel)
+        self.contacts = contact_service_pb2_grpc.ContactServiceStub(self.channel)
         self.heartbeats = heartbeat_service_pb2_grpc.HeartbeatServiceStub(self.channel)
         self.maintenance = maintenance_service_pb2_grpc.MaintenanceServiceStub(self.channel)
 
@@ -225,6 +254,16 @@ async def running_api(database: Database, *, real_feed: bool = False) -> AsyncIt
     engine, feed, readiness, meter = FakeEngine(), FakeFeed(), FakeReadiness(), FakeMeter()
     store = MonitorStore(database, Vault([bytes(32)]))
     requests = RequestLedger(database)
+    mailbox = Mailbox()
+    vault = Vault([bytes(32)])
+    contacts = ContactStore(database, vault)
+    greeter = Greeter(
+        contacts,
+        ConfirmationStore(database, contacts),
+        ContactLinks(vault.derive, lambda: "http://public.test"),
+        {"email": mailbox.send, "webhook": mailbox.send},
+        now=lambda: NOW,
+    )
     services = Services(
         monitors=MonitorService(
             store=store,
@@ -248,6 +287,7 @@ async def running_api(database: Database, *, real_feed: bool = False) -> AsyncIt
             Heartbeats(HeartbeatStore(database), lambda: NOW, engine.rechecked.append),
             now=lambda: NOW,
         ),
+        contacts=ContactService(contacts, AlertConfigStore(database), requests, ContactReader(AnyAddress()), greeter),
         maintenance=MaintenanceService(
             MaintenanceStore(database), requests, changed=engine.calendar_changed, now=lambda: NOW
         ),
@@ -265,9 +305,12 @@ async def running_api(database: Database, *, real_feed: bool = False) -> AsyncIt
     ann, bob = await _admin(identity), await _other(identity, "bob@example.org")
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            yield Api(server, port, channel, database, identity, store, engine, feed, readiness, meter, ann, bob)
+            yield Api(
+                server, port, channel, database, identity, store, engine, feed, readiness, meter, ann, bob, mailbox
+            )
     finally:
         await server.stop(0)
+        await greeter.close()
         identity.hasher.close()
 
 

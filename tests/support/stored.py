@@ -11,8 +11,8 @@ from monitord.domain.secrets import Header
 from monitord.storage.database import Database
 from monitord.storage.rows import LOG_COLUMNS
 
-NOON: Instant = time.time_ns() // 1000 // DAY * DAY + 12 * HOUR
-"""Of today, since the partitions of the days around it are there."""
+NOON: Instant = (time.time_ns() // 1000 - 12 * HOUR) // DAY * DAY + 12 * HOUR
+"""The last one: the partitions of the days around it are there, and by the wall clock it is past."""
 
 
 class Clock:

@@ -7,6 +7,7 @@ from monitord.settings import settings_table
 from monitord.v1 import (
     auth_service_pb2,
     check_log_service_pb2,
+    contact_service_pb2,
     heartbeat_service_pb2,
     maintenance_service_pb2,
     monitor_service_pb2,
@@ -25,6 +26,7 @@ def test_every_rpc_that_it_names_exists():
         for file in (
             auth_service_pb2,
             check_log_service_pb2,
+            contact_service_pb2,
             heartbeat_service_pb2,
             maintenance_service_pb2,
             monitor_service_pb2,

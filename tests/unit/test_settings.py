@@ -111,10 +111,10 @@ def test_what_looks_close_to_wrong_but_is_right(variables):
 
 
 def test_names_of_features_to_come_are_accepted_with_one_note_for_each_feature():
-    _, notes = load({"SMTP_EMAIL": "a@b", "SMTP_PASSWORD": "hunter2", "MONITORD_CLOUDINARY_API_KEY": "k"})
+    _, notes = load({"FIREBASE_SERVICE_ACCOUNT": "x", "MONITORD_CLOUDINARY_API_KEY": "k"})
     assert notes == [
+        "FIREBASE_SERVICE_ACCOUNT ignored: signing in with Firebase comes with a later version",
         "MONITORD_CLOUDINARY_API_KEY ignored: keeping screenshots at Cloudinary comes with a later version",
-        "SMTP_EMAIL and SMTP_PASSWORD ignored: alerts by e-mail comes with a later version",
     ]
 
 

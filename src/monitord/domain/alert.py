@@ -16,6 +16,12 @@ class AlertKind(StrEnum):
     """A DOWN for a contact that is told only if nobody acknowledges the incident in time."""
     REMINDER = "reminder"
     """A DOWN that was told goes on."""
+    SLOW = "slow"
+    """The median response time of the last checks passed the contact's own threshold."""
+    SLOW_OVER = "slow_over"
+    """It no longer does."""
+    CERTIFICATE = "certificate"
+    """A certificate expires soon, or has expired."""
 
 
 class Cancellation(StrEnum):

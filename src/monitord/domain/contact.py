@@ -6,8 +6,10 @@ from monitord.domain.alert import AlertKind
 from monitord.domain.contacts import Channel
 from monitord.domain.instant import Instant
 
-ALL_KINDS = (AlertKind.DOWN, AlertKind.UP, AlertKind.DEGRADED, AlertKind.FAULTED)
-"""What users can choose from; escalations and reminders follow from these."""
+USUAL_KINDS = (AlertKind.DOWN, AlertKind.UP, AlertKind.DEGRADED, AlertKind.FAULTED, AlertKind.CERTIFICATE)
+"""What a contact is told unless it chose; SLOW is added where there is a threshold for it."""
+CHOICES = (*USUAL_KINDS, AlertKind.SLOW)
+"""What users can choose from; escalations, reminders and the end of slowness follow from these."""
 
 
 class QuietHours(msgspec.Struct, frozen=True):
@@ -21,7 +23,7 @@ class QuietHours(msgspec.Struct, frozen=True):
 class AlertSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What a contact wants to be told of a monitor, and when."""
 
-    kinds: tuple[AlertKind, ...] = ALL_KINDS
+    kinds: tuple[AlertKind, ...] = USUAL_KINDS
     is_active: bool = True
     delay_s: int = 0
     """An outage that is over sooner is not told; 0: it is told at once."""
@@ -30,6 +32,8 @@ class AlertSettings(msgspec.Struct, frozen=True, kw_only=True):
     reminder_s: int = 0
     """How often an outage that goes on unacknowledged is told again; 0: never."""
     quiet: QuietHours | None = None
+    slow_threshold_ms: int = 0
+    """SLOW is told when the median response time of the last 3 checks is above it; 0: there is none."""
 
 
 class ContactSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,7 +22,11 @@ _AS_NOTICE = {
     AlertKind.FAULTED: NoticeKind.FAULTED,
     AlertKind.ESCALATION: NoticeKind.ESCALATION,
     AlertKind.REMINDER: NoticeKind.REMINDER,
+    AlertKind.SLOW: NoticeKind.SLOW,
+    AlertKind.SLOW_OVER: NoticeKind.SLOW_OVER,
+    AlertKind.CERTIFICATE: NoticeKind.CERTIFICATE,
 }
+_ENDS = frozenset({AlertKind.UP, AlertKind.SLOW_OVER})
 
 
 class Quiet(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +76,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
-    """A contact and a monitor: what waits, and what the contact knows."""
+    """A contact and a monitor, in one topic: what waits, and what the contact knows."""
 
     waiting: Sequence[Waiting]
     """In the order of their transitions."""
@@ -110,10 +114,12 @@ def decide(pair: Pair, now: Instant) -> Decision:
     latest = news[-1]
     others = [each for each in pair.waiting if each.id != latest.id]
     superseded = {each.id: Cancellation.SUPERSEDED for each in others}
-    if latest.notice is not None or latest.kind is not AlertKind.UP:
+    if latest.notice is not None or latest.kind not in _ENDS:
         return _when_due(latest, latest.notice or _AS_NOTICE[latest.kind], superseded, pair.quiet, now)
     if pair.told:
-        return _when_due(latest, NoticeKind.UP, superseded, pair.quiet, now)
+        return _when_due(latest, _AS_NOTICE[latest.kind], superseded, pair.quiet, now)
+    if latest.kind is AlertKind.SLOW_OVER:  # who was not told that it was slow need not know that it was
+        return _nothing_to_recover_from(latest, others)
     # Not told: was there anything that should have been, had it been possible?
     if any(each.kind is not AlertKind.UP and (each.attempts or each.due_at <= latest.created_at) for each in others):
         return _when_due(latest, NoticeKind.OUTAGE_OVER, superseded, pair.quiet, now)

@@ -25,6 +25,8 @@ class NoticeKind(StrEnum):
     DEGRADED = "degraded"
     SLOW = "slow"
     """The median response time of the last checks passed the contact's threshold."""
+    SLOW_OVER = "slow_over"
+    """It no longer does."""
     CERTIFICATE = "certificate"
     """A certificate expires soon, or has expired."""
     FAULTED = "faulted"
@@ -39,6 +41,8 @@ class NoticeKind(StrEnum):
     """monitord about itself: its own network is down, and the like."""
     TEST = "test"
     """Someone wanted to see that the contact works."""
+    CONFIRMATION = "confirmation"
+    """An address is asked whether it wants alerts at all (T16)."""
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +89,8 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """Names this message, the same for each attempt: 1 to 64 of ``a-z 0-9 -``. Message-IDs come from it."""
     thread: str
     """Names the incident: ties reminders and the recovery to the outage. Of the same alphabet; empty: there is none."""
+    replies_to: str = ""
+    """The key of the first message to this contact about the same incident; empty: it is this one."""
     kind: NoticeKind
     at: Instant
     """When that happened of which it tells."""
@@ -110,7 +116,9 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """Last lines of the evidence: steps, header lines, the start of the body. At most 40, of 200 characters each."""
     picture: Picture | None = None
     link: str = ""
-    """Where to see more; empty: nowhere."""
+    """Where to see more; of a confirmation, where to confirm; empty: nowhere."""
+    code: str = ""
+    """Of a confirmation: what confirms it by hand."""
     unsubscribe_url: str = ""
     """Where a POST ends these messages (RFC 8058); empty: there is no such place."""
     lines: tuple[Line, ...] = ()

@@ -13,6 +13,7 @@ _BADGES = {
     NoticeKind.OUTAGE_OVER: "WAS DOWN",
     NoticeKind.DEGRADED: "DEGRADED",
     NoticeKind.SLOW: "SLOW",
+    NoticeKind.SLOW_OVER: "UP",
     NoticeKind.CERTIFICATE: "CERTIFICATE",
     NoticeKind.FAULTED: "FAULTED",
     NoticeKind.REMINDER: "STILL DOWN",
@@ -20,8 +21,9 @@ _BADGES = {
     NoticeKind.DIGEST: "DIGEST",
     NoticeKind.OPERATOR: "MONITORD",
     NoticeKind.TEST: "TEST",
+    NoticeKind.CONFIRMATION: "CONFIRM",
 }
-_RESOLVED = frozenset({NoticeKind.UP, NoticeKind.OUTAGE_OVER})
+_RESOLVED = frozenset({NoticeKind.UP, NoticeKind.OUTAGE_OVER, NoticeKind.SLOW_OVER})
 
 
 def badge(notice: Notice) -> str:
@@ -37,6 +39,8 @@ def headline(notice: Notice) -> str:
 def _news(notice: Notice) -> str:
     if notice.kind is NoticeKind.DIGEST:
         return _count(notice)
+    if notice.kind is NoticeKind.CONFIRMATION:
+        return "Do you want alerts sent to this address?"
     name = notice.subject.name if notice.subject is not None else ""
     reason = _reason(notice)
     return f"{name} - {reason}" if name and reason else name or reason

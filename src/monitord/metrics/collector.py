@@ -30,6 +30,8 @@ class InstrumentsCollector(Collector):
         yield _histogram("monitord_log_batch_seconds", "Duration of the transactions of the log writer.", now.batches)
         yield _counter("monitord_log_rows_total", "Rows committed to the check log.", now.log_rows)
         yield _counter("monitord_actor_restarts_total", "Crashes of monitors' tasks.", now.restarts)
+        yield self._deliveries()
+        yield _histogram("monitord_alert_dwell_seconds", "From a change to its alert's acceptance.", now.dwell)
         yield self._rpcs()
         yield self._monitors()
         if now.gauges is not None:
@@ -44,6 +46,14 @@ class InstrumentsCollector(Collector):
             seconds.add_metric((kind,), totals.seconds.cumulative(), totals.seconds.sum)
         yield checks
         yield seconds
+
+    def _deliveries(self) -> Metric:
+        family = CounterMetricFamily(
+            "monitord_deliveries_total", "Attempts to deliver an alert.", labels=("channel", "outcome")
+        )
+        for labels, count in self._instruments.deliveries:
+            family.add_metric(labels, count)
+        return family
 
     def _rpcs(self) -> Metric:
         family = HistogramMetricFamily("monitord_rpc_seconds", "Duration of gRPC calls.", labels=("method", "code"))

@@ -4,6 +4,7 @@ The hot path is ``observe``: a few additions to plain Python objects that belong
 Prometheus wants is made of them when it asks (``collector``, ``series``).
 """
 
+from collections import Counter
 from collections.abc import Callable, ItemsView, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ from monitord.metrics.watched import KindTotals, Watched
 
 LATENESS_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """1 ms is the resolution of the event loop's timers, 100 ms is what is promised."""
+
+DWELL_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 86_400.0)
+"""2 s is what is promised while the other side is well; a day is how long an alert is tried."""
 
 WORK_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -55,9 +59,11 @@ class Instruments:
         self.lateness = Histogram(LATENESS_SECONDS)
         self.loop_lag = Histogram(LATENESS_SECONDS)
         self.batches = Histogram(WORK_SECONDS)
+        self.dwell = Histogram(DWELL_SECONDS)
         self.log_rows = 0
         self.restarts = 0
         self._kinds: dict[str, KindTotals] = {}
+        self._deliveries: Counter[tuple[str, str]] = Counter()
         self._rpcs: dict[tuple[str, str], Histogram] = {}
         self._watched: dict[int, Watched] = {}
         self._statuses = dict.fromkeys(Status, 0)
@@ -118,6 +124,12 @@ class Instruments:
         self.log_rows += rows
         self.batches.observe(seconds)
 
+    def delivered(self, channel: str, outcome: str, dwell_s: float | None) -> None:
+        """Count an attempt to deliver an alert; if it was accepted, so long after what it tells of."""
+        self._deliveries[channel, outcome] += 1
+        if dwell_s is not None:
+            self.dwell.observe(max(dwell_s, 0.0))
+
     def rpc(self, method: str, code: str, seconds: float) -> None:
         """Count a call by its full method name and the name of its status code."""
         histogram = self._rpcs.get((method, code))
@@ -133,6 +145,11 @@ class Instruments:
     def kinds(self) -> ItemsView[str, KindTotals]:
         """Totals by kind of check."""
         return self._kinds.items()
+
+    @property
+    def deliveries(self) -> ItemsView[tuple[str, str], int]:
+        """Attempts by channel and outcome."""
+        return self._deliveries.items()
 
     @property
     def rpcs(self) -> ItemsView[tuple[str, str], Histogram]:

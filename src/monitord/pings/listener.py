@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import structlog
@@ -44,13 +44,16 @@ class PingListener:
         hearing: Hearing,
         read_token: Callable[[str], tuple[int, int] | None],
         now: Callable[[], Instant],
+        others: Iterable[web.AbstractRouteDef] = (),
     ) -> None:
+        """Take who hears the words; ``others`` is what else is served at the same address."""
         self._server = HttpServer(
             host, port, purpose="listen for heartbeats", remedy="Set MONITORD_PING_PORT or MONITORD_PING_HOST"
         )
         self._hearing = hearing
         self._read_token = read_token
         self._now = now
+        self._others = list(others)
         self._limit = PingLimit()
         self._at_once = 0
 
@@ -60,6 +63,7 @@ class PingListener:
         for path in ("/ping/{token}", "/ping/{token}/", "/ping/{token}/{word}"):
             for method in ("GET", "HEAD", "POST"):
                 app.router.add_route(method, path, self._ping)
+        app.router.add_routes(self._others)
         return await self._server.start(app)
 
     async def stop(self) -> None:

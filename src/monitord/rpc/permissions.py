@@ -23,11 +23,14 @@ _ADMIN = Rule(Scope.ADMIN)
 _PUBLIC = Rule(None)
 _ONE_CHECK = Rule(Scope.WRITE, default_deadline_s=130.0, longest_deadline_s=130.0)
 """A check may take 60 s, and may have to wait for one under way; the handlers know the monitor's own timeout."""
+_ONE_MESSAGE = Rule(Scope.WRITE, default_deadline_s=40.0)
+"""An attempt to deliver may take 30 s."""
 _MANY_WRITES = Rule(Scope.WRITE, default_deadline_s=30.0)
 
 _MONITORS = "/monitord.v1.MonitorService/"
 _LOGS = "/monitord.v1.CheckLogService/"
 _MAINTENANCE = "/monitord.v1.MaintenanceService/"
+_CONTACTS = "/monitord.v1.ContactService/"
 _HEARTBEATS = "/monitord.v1.HeartbeatService/"
 _AUTH = "/monitord.v1.AuthService/"
 
@@ -51,6 +54,18 @@ RULES: dict[str, Rule] = {
     _MAINTENANCE + "ListMaintenanceWindows": _READ,
     _MAINTENANCE + "UpdateMaintenanceWindow": _WRITE,
     _MAINTENANCE + "DeleteMaintenanceWindow": _WRITE,
+    _CONTACTS + "CreateContact": _WRITE,
+    _CONTACTS + "GetContact": _READ,
+    _CONTACTS + "ListContacts": _READ,
+    _CONTACTS + "UpdateContact": _WRITE,
+    _CONTACTS + "DeleteContact": _WRITE,
+    _CONTACTS + "SendConfirmation": _ONE_MESSAGE,
+    _CONTACTS + "ConfirmContact": _WRITE,
+    _CONTACTS + "UnsubscribeContact": _WRITE,
+    _CONTACTS + "TestContact": _ONE_MESSAGE,
+    _CONTACTS + "SetAlertConfig": _WRITE,
+    _CONTACTS + "ListAlertConfigs": _READ,
+    _CONTACTS + "DeleteAlertConfig": _WRITE,
     _HEARTBEATS + "Ping": _WRITE,
     _HEARTBEATS + "ListPings": _READ,
     _AUTH + "Login": _PUBLIC,

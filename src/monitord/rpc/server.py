@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from monitord.rpc.check_logs import CheckLogService
+from monitord.rpc.contacts import ContactService
 from monitord.rpc.health import Health
 from monitord.rpc.heartbeats import HeartbeatService
 from monitord.rpc.interceptors import Authenticator, Edge, RpcMeter
@@ -25,6 +26,8 @@ from monitord.v1 import (
     auth_service_pb2_grpc,
     check_log_service_pb2,
     check_log_service_pb2_grpc,
+    contact_service_pb2,
+    contact_service_pb2_grpc,
     heartbeat_service_pb2,
     heartbeat_service_pb2_grpc,
     maintenance_service_pb2,
@@ -86,6 +89,7 @@ class Services:
     auth: auth_service_pb2_grpc.AuthServiceServicer
     maintenance: MaintenanceService
     heartbeats: HeartbeatService
+    contacts: ContactService
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +206,7 @@ SERVICE_NAMES = [
         check_log_service_pb2,
         maintenance_service_pb2,
         heartbeat_service_pb2,
+        contact_service_pb2,
         auth_service_pb2,
     )
     for service in file.DESCRIPTOR.services_by_name.values()
@@ -215,6 +220,7 @@ def _register(server: grpc.aio.Server, services: Services, health: Health) -> No
     check_log_service_pb2_grpc.add_CheckLogServiceServicer_to_server(services.check_logs, server)
     auth_service_pb2_grpc.add_AuthServiceServicer_to_server(services.auth, server)
     heartbeat_service_pb2_grpc.add_HeartbeatServiceServicer_to_server(services.heartbeats, server)
+    contact_service_pb2_grpc.add_ContactServiceServicer_to_server(services.contacts, server)
     maintenance_service_pb2_grpc.add_MaintenanceServiceServicer_to_server(services.maintenance, server)
     health_pb2_grpc.add_HealthServicer_to_server(health, untyped)
     reflected = [*SERVICE_NAMES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]

@@ -12,6 +12,7 @@ from monitord.domain.kinds import HeartbeatCheck, kind_of
 from monitord.domain.monitor import Monitor, MonitorSpec
 from monitord.domain.secrets import without_secrets
 from monitord.storage import rows
+from monitord.storage.alert_configs import add_defaults
 from monitord.storage.database import Transaction
 from monitord.storage.heartbeats import reschedule
 from monitord.storage.monitor_edges import judge_edges, let_go
@@ -96,6 +97,7 @@ async def insert(tx: Transaction, sealer: Sealer, org_id: int, spec: MonitorSpec
     secrets = sealed(spec.check, sealer, org_id, monitor_id)
     if secrets is not None:
         await tx.execute(UPDATE_SECRETS, org_id, monitor_id, secrets)
+    await add_defaults(tx, org_id, monitor_id)
     if not spec.active:
         paused = Transition(Status.PENDING, Status.PAUSED, now, Status.PENDING, Status.PENDING)
         await _record(tx, org_id, monitor_id, paused)

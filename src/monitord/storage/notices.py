@@ -1,5 +1,6 @@
 """What a message says: read from what is stored at the moment of sending, so that each attempt says the same."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -33,12 +34,15 @@ SELECT name, config::text AS config, secrets, time_zone FROM alert_contacts WHER
 """
 # The partition that holds the row is found by its time, which is the transition's or, with a clock set back, near it.
 ALERTS = """
-SELECT a.id, a.incident_id, m.id AS monitor_id, m.name, m.type, m.config::text AS config, t.after, t.at, t.category,
-       t.message, i.opened_at, i.category AS opened_category, i.message AS opened_message, l.status_code,
+SELECT a.id, a.incident_id, m.id AS monitor_id, m.name, m.type, m.config::text AS config, a.expires_at,
+       COALESCE(t.after, s.status) AS after, COALESCE(t.at, a.at) AS at, t.category,
+       COALESCE(t.message, a.message, '') AS message, i.opened_at, i.category AS opened_category,
+       i.message AS opened_message, l.status_code,
        l.response_time, l.dns_ms, l.connect_ms, l.tls_ms, l.ttfb_ms, l.transfer_ms, l.screenshot_url, e.evidence
 FROM alerts AS a
 JOIN monitors AS m ON m.org_id = a.org_id AND m.id = a.monitor_id
-JOIN monitor_transitions AS t ON t.org_id = a.org_id AND t.id = a.transition_id
+JOIN monitor_states AS s ON s.org_id = m.org_id AND s.monitor_id = m.id
+LEFT JOIN monitor_transitions AS t ON t.org_id = a.org_id AND t.id = a.transition_id
 LEFT JOIN incidents AS i ON i.org_id = a.org_id AND i.id = a.incident_id
 LEFT JOIN monitor_logs AS l ON l.org_id = t.org_id AND l.monitor_id = t.monitor_id AND l.seq = t.seq
   AND l.checked_at BETWEEN t.at - interval '1 day' AND t.at + interval '1 day'
@@ -46,6 +50,16 @@ LEFT JOIN check_evidence AS e
   ON e.org_id = l.org_id AND e.monitor_id = l.monitor_id AND e.seq = l.seq AND e.checked_at = l.checked_at
 WHERE a.org_id = $1 AND a.id = ANY($2::bigint[])
 ORDER BY a.id
+"""
+# The message in which the contact was first told of the same incident: what later ones answer.
+FIRST = """
+SELECT h.id, EXISTS (SELECT FROM alerts AS m WHERE m.org_id = h.org_id AND m.leader_id = h.id) AS is_digest
+FROM alerts AS a
+JOIN alerts AS f ON f.org_id = a.org_id AND f.incident_id = a.incident_id AND f.contact_id = a.contact_id
+  AND f.state = 'sent' AND f.id < a.id
+JOIN alerts AS h ON h.org_id = f.org_id AND h.id = COALESCE(f.leader_id, f.id)
+WHERE a.org_id = $1 AND a.contact_id = $2 AND a.id = $3
+ORDER BY f.id LIMIT 1
 """
 
 _CHANNEL = msgspec.json.Decoder(Channel)
@@ -63,9 +77,13 @@ class Message(msgspec.Struct, frozen=True):
 class Notices:
     """Reads what is to be said."""
 
-    def __init__(self, database: Database, sealer: Sealer) -> None:
+    def __init__(
+        self, database: Database, sealer: Sealer, unsubscribe_url: Callable[[int, int], str] = lambda org, contact: ""
+    ) -> None:
+        """``unsubscribe_url`` gives where a contact, by its organisation and id, ends its messages."""
         self._database = database
         self._sealer = sealer
+        self._unsubscribe_url = unsubscribe_url
 
     async def load(self, claim: Claim, now: Instant) -> Message | None:
         """Return the message of a claim; None if what it was about is gone."""
@@ -73,6 +91,7 @@ class Notices:
         async with self._database.connection() as held:
             contact = await held.fetchrow(CONTACT, claim.org_id, claim.contact_id)
             rows = await held.fetch(ALERTS, claim.org_id, shown)
+            first = await held.fetchrow(FIRST, claim.org_id, claim.contact_id, claim.alert_id)
         if contact is None or not rows:
             return None
         channel = unsealed_channel(
@@ -81,13 +100,23 @@ class Notices:
         notice = _digest(claim, rows) if claim.notice is NoticeKind.DIGEST else _single(claim, rows[0], now)
         return Message(
             channel,
-            msgspec.structs.replace(notice, contact_name=clean(contact["name"]), time_zone=contact["time_zone"]),
+            msgspec.structs.replace(
+                notice,
+                contact_name=clean(contact["name"]),
+                time_zone=contact["time_zone"],
+                replies_to="" if first is None else _key(claim.org_id, first["id"], first["is_digest"]),
+                unsubscribe_url=self._unsubscribe_url(claim.org_id, claim.contact_id),
+            ),
         )
+
+
+def _key(org_id: int, alert_id: int, is_digest: bool) -> str:
+    return f"{'digest' if is_digest else 'alert'}-{org_id}-{alert_id}"
 
 
 def _digest(claim: Claim, rows: list[Row]) -> Notice:
     return Notice(
-        key=f"digest-{claim.org_id}-{claim.alert_id}",
+        key=_key(claim.org_id, claim.alert_id, is_digest=True),
         thread="",
         kind=NoticeKind.DIGEST,
         at=max(from_datetime(row["at"]) for row in rows),
@@ -121,13 +150,14 @@ def _single(claim: Claim, row: Row, now: Instant) -> Notice:
     if row["screenshot_url"]:
         about["picture"] = Picture(url=row["screenshot_url"])
     return Notice(
-        key=f"alert-{claim.org_id}-{claim.alert_id}",
+        key=_key(claim.org_id, claim.alert_id, is_digest=False),
         thread="" if row["incident_id"] is None else f"incident-{claim.org_id}-{row['incident_id']}",
         kind=claim.notice,
         at=at,
         subject=_subject(row),
         status=Status(row["after"]),
         since=since,
+        expires_at=0 if row["expires_at"] is None else from_datetime(row["expires_at"]),
         status_code=row["status_code"],
         response_ms=row["response_time"],
         phases=tuple(

@@ -20,7 +20,7 @@ from monitord.storage.database import Database, Row, Transaction
 LEASE_S = 120
 """How long an attempt may take; then whoever made it is taken for dead, and another is made."""
 
-_RECOVERIES = ("up", "outage_over")
+_RECOVERIES = ("up", "outage_over", "slow_over")
 _FIRST = 50
 """Contacts looked at in one transaction."""
 
@@ -37,7 +37,7 @@ WHERE c.type = ANY($2::text[])
 ORDER BY c.org_id, c.id LIMIT $5 FOR NO KEY UPDATE SKIP LOCKED
 """
 WAITING = """
-SELECT a.org_id, a.id, a.monitor_id, a.contact_id, a.kind, a.created_at, a.due_at, a.attempts, a.notice,
+SELECT a.org_id, a.id, a.monitor_id, a.contact_id, a.topic, a.kind, a.created_at, a.due_at, a.attempts, a.notice,
        a.claimed_until > $3 AS is_claimed, l.id AS leader_id, c.type, c.time_zone, g.quiet,
        c.verified_at IS NOT NULL AND c.disabled_at IS NULL AND c.deleted_at IS NULL AS can_be_told,
        COALESCE(g.is_active, false) AS is_wanted,
@@ -54,11 +54,12 @@ WHERE (a.org_id, a.contact_id) IN (SELECT * FROM unnest($1::bigint[], $2::bigint
 ORDER BY a.id
 """
 TOLD = """
-SELECT DISTINCT ON (org_id, monitor_id, contact_id) org_id, monitor_id, contact_id, notice
+SELECT DISTINCT ON (org_id, monitor_id, contact_id, topic) org_id, monitor_id, contact_id, topic, notice
 FROM alerts
-WHERE (org_id, monitor_id, contact_id) IN (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]))
+WHERE (org_id, monitor_id, contact_id, topic)
+      IN (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[]))
   AND state = 'sent'
-ORDER BY org_id, monitor_id, contact_id, id DESC
+ORDER BY org_id, monitor_id, contact_id, topic, id DESC
 """
 CANCEL = """
 UPDATE alerts AS a SET state = 'cancelled', reason = b.reason, settled_at = $4, claimed_until = NULL
@@ -67,8 +68,10 @@ WHERE a.org_id = b.org_id AND a.id = b.id AND a.state = 'pending'
 """
 POSTPONE = """
 UPDATE alerts AS a SET due_at = GREATEST(a.due_at, b.due_at)
-FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::timestamptz[]) AS b (org_id, monitor_id, contact_id, due_at)
-WHERE a.org_id = b.org_id AND a.monitor_id = b.monitor_id AND a.contact_id = b.contact_id AND a.state = 'pending'
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::timestamptz[])
+     AS b (org_id, monitor_id, contact_id, topic, due_at)
+WHERE a.org_id = b.org_id AND a.monitor_id = b.monitor_id AND a.contact_id = b.contact_id AND a.topic = b.topic
+  AND a.state = 'pending'
 """
 CLAIM = """
 UPDATE alerts AS a
@@ -85,11 +88,12 @@ RETURNING org_id, alert_id, number
 
 
 class Key(NamedTuple):
-    """A pair: a monitor and a contact of an organisation."""
+    """A pair, a monitor and a contact of an organisation, and a topic: news of one topic doesn't overtake another's."""
 
     org_id: int
     monitor_id: int
     contact_id: int
+    topic: str
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,7 +202,7 @@ async def _digests(tx: Transaction, rows: Sequence[Row], now: Instant) -> list[C
 
 
 async def _told(tx: Transaction, keys: Sequence[Key]) -> dict[Key, bool]:
-    found = await tx.fetch(TOLD, *_columns(keys, 3))
+    found = await tx.fetch(TOLD, *_columns(keys, 4))
     return {_key(row): row["notice"] not in _RECOVERIES for row in found}
 
 
@@ -235,7 +239,7 @@ async def _apply(tx: Transaction, decisions: Mapping[Key, Decision], now: Instan
         await cancel(tx, cancelled, now)
     later = [(*key, to_datetime(made.wait_until)) for key, made in decisions.items() if made.wait_until is not None]
     if later:
-        await tx.execute(POSTPONE, *_columns(later, 4))
+        await tx.execute(POSTPONE, *_columns(later, 5))
 
 
 async def cancel(tx: Transaction, alerts: Sequence[tuple[int, int, Cancellation]], now: Instant) -> None:
@@ -287,7 +291,7 @@ async def _begin(tx: Transaction, claims: Sequence[Claim], now: Instant) -> list
 
 
 def _key(row: Row) -> Key:
-    return Key(row["org_id"], row["monitor_id"], row["contact_id"])
+    return Key(row["org_id"], row["monitor_id"], row["contact_id"], row["topic"])
 
 
 def _columns(values: Sequence[tuple[object, ...]], width: int) -> list[list[object]]:

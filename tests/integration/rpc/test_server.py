@@ -19,6 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from monitord.rpc import server as server_module
+from monitord.rpc.contacts import ContactService
 from monitord.rpc.heartbeats import HeartbeatService
 from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.server import SERVICE_NAMES, BindError, RpcServer, Services, Tls
@@ -43,6 +44,11 @@ class Heartbeats(HeartbeatService):
         pass
 
 
+class Contacts(ContactService):
+    def __init__(self) -> None:
+        pass
+
+
 class Maintenance(MaintenanceService):
     def __init__(self) -> None:
         pass
@@ -58,7 +64,7 @@ def logs() -> Logs:
 
 def server(readiness: FakeReadiness | None = None, monitors: Monitors | None = None, **changes: Any) -> RpcServer:
     behind: dict[str, Any] = {"monitors": monitors or handlers(), "check_logs": logs(), "auth": Auth()}
-    services = Services(**behind, maintenance=Maintenance(), heartbeats=Heartbeats())
+    services = Services(**behind, maintenance=Maintenance(), heartbeats=Heartbeats(), contacts=Contacts())
     wish: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "tls": None} | changes
     return RpcServer(
         services, authenticator=Doorman(), meter=FakeMeter(), readiness=readiness or FakeReadiness(), **wish

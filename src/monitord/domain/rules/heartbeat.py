@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
@@ -10,6 +9,7 @@ from monitord.domain.errors import Violation
 from monitord.domain.kinds.heartbeat import CronSchedule, HeartbeatCheck
 from monitord.domain.rules.connection import Context
 from monitord.domain.rules.wording import quoted
+from monitord.domain.rules.zone import of_zone, zone_of
 
 MIN_PERIOD_S = 10
 MAX_PERIOD_S = 366 * 86_400
@@ -33,14 +33,8 @@ def violations(check: HeartbeatCheck, _: Context) -> Iterator[Violation]:
 
 def of_cron(cron: CronSchedule, field: str) -> Iterator[Violation]:
     """Yield what is wrong with a schedule by the wall clock."""
-    zone = UTC
-    try:
-        zone = ZoneInfo(cron.time_zone)  # type: ignore[assignment]
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        yield Violation(
-            f"{field}.time_zone",
-            f"must be a name of the IANA time zone database such as Europe/Berlin, not {quoted(cron.time_zone)}",
-        )
+    yield from of_zone(cron.time_zone, f"{field}.time_zone")
+    zone = zone_of(cron.time_zone) or UTC
     if len(cron.expression) > MAX_CRON_CHARS:
         yield Violation(
             f"{field}.expression", f"must have at most {MAX_CRON_CHARS} characters, not {len(cron.expression)}"

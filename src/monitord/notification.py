@@ -1,0 +1,105 @@
+"""Builds what tells people: contacts, the outbox, the channels that are set up, and the pages behind links in mails."""
+
+import random
+from collections.abc import Callable, Mapping
+
+import aiohttp
+import structlog
+
+from monitord.alerting.bursts import Bursts
+from monitord.alerting.dispatcher import Dispatcher, Meter, Send
+from monitord.alerting.greeter import Greeter
+from monitord.alerting.mail_server import MailServer
+from monitord.alerting.pages import ContactPages
+from monitord.domain.contacts import Channel
+from monitord.domain.delivery import Attempt, Outcome
+from monitord.domain.instant import Instant
+from monitord.domain.notice import Notice
+from monitord.identity.contact_links import ContactLinks
+from monitord.identity.vault import Vault
+from monitord.mailing import mail_server, renderer, sender
+from monitord.probes.outbound import Outbound
+from monitord.rpc.contacts import ContactService
+from monitord.rpc.convert_contact import ContactReader, EgressPolicy
+from monitord.rpc.requests import RequestLedger
+from monitord.settings import Settings
+from monitord.storage.alert_configs import AlertConfigStore
+from monitord.storage.confirmations import ConfirmationStore
+from monitord.storage.contacts import ContactStore
+from monitord.storage.database import Database
+from monitord.storage.notices import Notices
+from monitord.storage.outbox import Claims
+from monitord.storage.outbox_outcomes import Outcomes
+
+_KINDS = ("email", "webhook", "slack", "teams", "discord", "telegram", "pagerduty", "apprise")
+_APART = ("pagerduty",)
+"""Machines read these one by one: no digests."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Notification:
+    """Everything between the outbox and the people. Construction wires; ``close`` ends what is open."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        vault: Vault,
+        outbound: Outbound,
+        *,
+        now: Callable[[], Instant],
+        meter: Meter,
+        base: Callable[[], str],
+    ) -> None:
+        """``base`` gives what stands before the path in links."""
+        self._session: aiohttp.ClientSession | None = None
+        self._mail: MailServer | None = None
+        self._contacts = ContactStore(database, vault)
+        self._configs = AlertConfigStore(database)
+        links = ContactLinks(vault.derive, base)
+        senders = self._senders(settings, outbound, now)
+        confirmations = ConfirmationStore(database, self._contacts)
+        self.greeter = Greeter(self._contacts, confirmations, links, senders, now=now)
+        self.pages = ContactPages(self.greeter, links)
+        missing = {kind: _not_set_up(kind) for kind in _KINDS if kind not in senders}
+        self.dispatcher = Dispatcher(
+            Claims(database),
+            Notices(database, vault, links.unsubscribe_url),
+            Outcomes(database, random.uniform),
+            {**senders, **missing},
+            now=now,
+            meter=meter,
+            bursts=Bursts(apart=_APART),
+        )
+
+    def contact_service(self, requests: RequestLedger, policy: EgressPolicy) -> ContactService:
+        """Return what serves the API of contacts."""
+        return ContactService(self._contacts, self._configs, requests, ContactReader(policy), self.greeter)
+
+    def _senders(self, settings: Settings, outbound: Outbound, now: Callable[[], Instant]) -> Mapping[str, Send]:
+        """Return what delivers, by kind of channel; a kind that is not set up is missing, which is said once."""
+        senders: dict[str, Send] = {}
+        self._mail = mail_server(settings, outbound)
+        if self._mail is None:
+            _log.info("channel_off", channel="email", reason="set MONITORD_SMTP_EMAIL and MONITORD_SMTP_PASSWORD")
+        else:
+            senders["email"] = sender(settings, self._mail, renderer(settings), now).send
+        return senders
+
+    async def close(self) -> None:
+        """End what is open."""
+        await self.greeter.close()
+        if self._mail is not None:
+            await self._mail.close()
+        if self._session is not None:
+            await self._session.close()
+
+
+def _not_set_up(kind: str) -> Send:
+    """Return what stands in for a channel that is not set up: it may be within the day."""
+
+    async def refuse(channel: Channel, notice: Notice, timeout_s: float) -> Attempt:
+        return Attempt(outcome=Outcome.RETRY, code="not_set_up", detail=f"this server is not set up to send by {kind}")
+
+    return refuse
