@@ -223,6 +223,8 @@ class App:
                 auth=AuthHandler(self._sessions, self.accounts, requests),
                 heartbeats=HeartbeatService(self._words, self._heartbeats, now=self._clock.now),
                 contacts=self._notification.contact_service(requests, self._policy),
+                incidents=self._notification.incident_service(self._authenticator, self._clock.now),
+                alerts=self._notification.alert_service(),
                 maintenance=MaintenanceService(
                     self._windows, requests, changed=self._calendar.poke, now=self._clock.now
                 ),
@@ -319,7 +321,7 @@ class App:
             self._groups.settled(change.monitor_id, change.health)
             self.instruments.settled(change.monitor_id, change.health)
         if commit.changes:
-            self._notification.dispatcher.poke()
+            self._notification.poke()
         self.feed.publish(commit)
         if self._console is not None:
             self._console.committed(commit)

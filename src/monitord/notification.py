@@ -19,17 +19,23 @@ from monitord.identity.contact_links import ContactLinks
 from monitord.identity.vault import Vault
 from monitord.mailing import mail_server, renderer, sender
 from monitord.probes.outbound import Outbound
+from monitord.rpc.alerts import AlertService
 from monitord.rpc.contacts import ContactService
 from monitord.rpc.convert_contact import ContactReader, EgressPolicy
+from monitord.rpc.incidents import IncidentService, Sessions
 from monitord.rpc.requests import RequestLedger
 from monitord.settings import Settings
 from monitord.storage.alert_configs import AlertConfigStore
+from monitord.storage.alert_history import AlertHistory
 from monitord.storage.confirmations import ConfirmationStore
 from monitord.storage.contacts import ContactStore
 from monitord.storage.database import Database
+from monitord.storage.explanations import Explanations
+from monitord.storage.incidents import IncidentStore
 from monitord.storage.notices import Notices
 from monitord.storage.outbox import Claims
 from monitord.storage.outbox_outcomes import Outcomes
+from monitord.streaming.incident_feed import IncidentFeed
 
 _KINDS = ("email", "webhook", "slack", "teams", "discord", "telegram", "pagerduty", "apprise")
 _APART = ("pagerduty",)
@@ -57,6 +63,9 @@ class Notification:
         self._mail: MailServer | None = None
         self._contacts = ContactStore(database, vault)
         self._configs = AlertConfigStore(database)
+        self._incidents = IncidentStore(database)
+        self._feed = IncidentFeed(self._incidents)
+        self._database = database
         links = ContactLinks(vault.derive, base)
         senders = self._senders(settings, outbound, now)
         confirmations = ConfirmationStore(database, self._contacts)
@@ -76,6 +85,21 @@ class Notification:
     def contact_service(self, requests: RequestLedger, policy: EgressPolicy) -> ContactService:
         """Return what serves the API of contacts."""
         return ContactService(self._contacts, self._configs, requests, ContactReader(policy), self.greeter)
+
+    def incident_service(self, sessions: Sessions, now: Callable[[], Instant]) -> IncidentService:
+        """Return what serves the API of incidents."""
+        return IncidentService(self._incidents, self._feed, self._configs, sessions, now=now)
+
+    def alert_service(self) -> AlertService:
+        """Return what serves the history of alerts."""
+        explanations = Explanations(self._database, self._contacts, self._configs)
+        history = AlertHistory(self._database)
+        return AlertService(history, self._configs, self._incidents, explanations, revived=self.dispatcher.poke)
+
+    def poke(self) -> None:
+        """Look at once: a change was committed."""
+        self.dispatcher.poke()
+        self._feed.poke()
 
     def _senders(self, settings: Settings, outbound: Outbound, now: Callable[[], Instant]) -> Mapping[str, Send]:
         """Return what delivers, by kind of channel; a kind that is not set up is missing, which is said once."""

@@ -24,6 +24,7 @@ from monitord.domain.queries import ApplyAction, MonitorOrder
 from monitord.domain.tail import TailEndReason
 from monitord.identity.principal import Scope
 from monitord.rpc import convert_contact, convert_maintenance, field_mask
+from monitord.rpc.alerts import AlertService
 from monitord.rpc.auth import AuthHandler
 from monitord.rpc.check_logs import CheckLogService
 from monitord.rpc.contacts import ContactService
@@ -31,11 +32,13 @@ from monitord.rpc.convert_check import TYPES
 from monitord.rpc.convert_monitor import mask_path
 from monitord.rpc.errors import DeadlineExceededError
 from monitord.rpc.heartbeats import HeartbeatService
+from monitord.rpc.incidents import IncidentService
 from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.monitors import MonitorService
 from monitord.rpc.permissions import RULES
 from monitord.rpc.server import SERVICE_NAMES
 from monitord.v1 import (
+    alert_service_pb2,
     auth_pb2,
     auth_service_pb2,
     check_log_pb2,
@@ -47,6 +50,7 @@ from monitord.v1 import (
     error_reason_pb2,
     heartbeat_service_pb2,
     http_check_pb2,
+    incident_service_pb2,
     maintenance_pb2,
     maintenance_service_pb2,
     monitor_pb2,
@@ -64,6 +68,8 @@ OURS: list[ServiceDescriptor] = [
         maintenance_service_pb2,
         heartbeat_service_pb2,
         contact_service_pb2,
+        incident_service_pb2,
+        alert_service_pb2,
         auth_service_pb2,
     )
     for service in file.DESCRIPTOR.services_by_name.values()
@@ -79,6 +85,8 @@ HANDLERS: dict[str, type] = {
     "MaintenanceService": MaintenanceService,
     "HeartbeatService": HeartbeatService,
     "ContactService": ContactService,
+    "IncidentService": IncidentService,
+    "AlertService": AlertService,
 }
 
 
@@ -97,7 +105,7 @@ def test_every_method_has_a_rule_and_every_rule_a_method() -> None:
 
 
 def test_nothing_is_changed_with_a_scope_that_is_for_looking() -> None:
-    looks = ("Get", "List", "Tail")
+    looks = ("Get", "List", "Tail", "Watch", "Export", "Explain")
     for method in methods(OURS):
         scope = RULES[path_of(method)].scope
         if scope is not None:

@@ -108,6 +108,8 @@ def request_of(method: MethodDescriptor, path: Path, value: object) -> Any:
         request.contact.webhook.url = "https://example.net/"
     if method.name == "ConfirmContact":
         request.code = "12345678"
+    if method.name == "ExplainAlert":
+        request.monitor_id, request.contact_id = request.monitor_id or 1, request.contact_id or 1
     if method.name in ("SetAlertConfig", "DeleteAlertConfig"):
         pair = request.config if method.name == "SetAlertConfig" else request
         pair.monitor_id, pair.contact_id = pair.monitor_id or 1, pair.contact_id or 1
@@ -159,7 +161,30 @@ async def things_of_ann(api: Api) -> dict[str, object]:
     asked.contact.email.address = "ann@example.org"
     contact = (await api.contacts.CreateContact(asked, metadata=api.ann.metadata)).contact
     await api.mailbox.next()
-    return {"monitor": monitor.id, "key": key.id, "window": stored.id, "job": job.id, "contact": contact.id}
+    outage = await outage_of(api, monitor.id, contact.id)
+    return outage | {
+        "monitor": monitor.id, "key": key.id, "window": stored.id, "job": job.id, "contact": contact.id,
+    }  # fmt: skip
+
+
+async def outage_of(api: Api, monitor_id: int, contact_id: int) -> dict[str, object]:
+    """An incident, with an alert that was given up."""
+    org_id = api.ann.principal.org_id
+    async with api.database.transaction() as tx:
+        change = await tx.fetchval(
+            "INSERT INTO monitor_transitions (org_id, monitor_id, before, after, at) VALUES ($1, $2, 3, 5, now()) "
+            "RETURNING id", org_id, monitor_id,
+        )  # fmt: skip
+        incident = await tx.fetchval(
+            "INSERT INTO incidents (org_id, monitor_id, opened_at, opened_by) VALUES ($1, $2, now(), $3) RETURNING id",
+            org_id, monitor_id, change,
+        )  # fmt: skip
+        alert = await tx.fetchval(
+            "INSERT INTO alerts (org_id, transition_id, monitor_id, contact_id, incident_id, kind, state) "
+            "VALUES ($1, $2, $3, $4, $5, 'down', 'dead') RETURNING id",
+            org_id, change, monitor_id, contact_id, incident,
+        )  # fmt: skip
+    return {"incident": incident, "alert": alert}
 
 
 def thing_for(method: MethodDescriptor, path: Path) -> str:
@@ -167,6 +192,10 @@ def thing_for(method: MethodDescriptor, path: Path) -> str:
         return "key"
     if "Ping" in method.name:
         return "job"
+    if path[-1] == "incident_id" or ("Incident" in method.name and path[-1] == "id"):
+        return "incident"
+    if path[-1] == "id" and method.name in ("GetAlert", "RetryDelivery"):
+        return "alert"
     if path[-1] == "contact_id" or ("Contact" in method.name and path[-1] == "id"):
         return "contact"
     return "window" if "MaintenanceWindow" in method.name and path[-1] == "id" else "monitor"

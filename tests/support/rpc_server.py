@@ -25,31 +25,39 @@ from monitord.engine.heartbeats import Heartbeats
 from monitord.identity.contact_links import ContactLinks
 from monitord.identity.principal import Principal
 from monitord.identity.vault import Vault
+from monitord.rpc.alerts import AlertService
 from monitord.rpc.auth import AuthHandler
 from monitord.rpc.check_logs import CheckLogService
 from monitord.rpc.contacts import ContactService
 from monitord.rpc.convert_contact import ContactReader
 from monitord.rpc.engine import Engine
 from monitord.rpc.heartbeats import HeartbeatService
+from monitord.rpc.incidents import IncidentService
 from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.monitors import MonitorService
 from monitord.rpc.server import RpcServer, Services
 from monitord.rpc.specs import SpecReader
 from monitord.storage.alert_configs import AlertConfigStore
+from monitord.storage.alert_history import AlertHistory
 from monitord.storage.confirmations import ConfirmationStore
 from monitord.storage.contacts import ContactStore
 from monitord.storage.database import Database
+from monitord.storage.explanations import Explanations
 from monitord.storage.heartbeats import HeartbeatStore
+from monitord.storage.incidents import IncidentStore
 from monitord.storage.logs import LogStore
 from monitord.storage.maintenance import MaintenanceStore
 from monitord.storage.monitors import MonitorStore
 from monitord.storage.requests import RequestLedger
 from monitord.streaming.feed import LogFeed
+from monitord.streaming.incident_feed import IncidentFeed
 from monitord.v1 import (
+    alert_service_pb2_grpc,
     auth_service_pb2_grpc,
     check_log_service_pb2_grpc,
     contact_service_pb2_grpc,
     heartbeat_service_pb2_grpc,
+    incident_service_pb2_grpc,
     maintenance_service_pb2_grpc,
     monitor_pb2,
     monitor_service_pb2,
@@ -237,6 +245,8 @@ class Api:
         self.check_logs = check_log_service_pb2_grpc.CheckLogServiceStub(self.channel)
         self.auth = auth_service_pb2_grpc.AuthServiceStub(self.channel)
         self.contacts = contact_service_pb2_grpc.ContactServiceStub(self.channel)
+        self.incidents = incident_service_pb2_grpc.IncidentServiceStub(self.channel)
+        self.alerts = alert_service_pb2_grpc.AlertServiceStub(self.channel)
         self.heartbeats = heartbeat_service_pb2_grpc.HeartbeatServiceStub(self.channel)
         self.maintenance = maintenance_service_pb2_grpc.MaintenanceServiceStub(self.channel)
 
@@ -264,6 +274,7 @@ async def running_api(database: Database, *, real_feed: bool = False) -> AsyncIt
         {"email": mailbox.send, "webhook": mailbox.send},
         now=lambda: NOW,
     )
+    configs, incidents = AlertConfigStore(database), IncidentStore(database)
     services = Services(
         monitors=MonitorService(
             store=store,
@@ -287,7 +298,15 @@ async def running_api(database: Database, *, real_feed: bool = False) -> AsyncIt
             Heartbeats(HeartbeatStore(database), lambda: NOW, engine.rechecked.append),
             now=lambda: NOW,
         ),
-        contacts=ContactService(contacts, AlertConfigStore(database), requests, ContactReader(AnyAddress()), greeter),
+        incidents=IncidentService(incidents, IncidentFeed(incidents), configs, identity.authenticator, now=lambda: NOW),
+        alerts=AlertService(
+            AlertHistory(database),
+            configs,
+            incidents,
+            Explanations(database, contacts, configs),
+            revived=engine.calendar_changed,
+        ),
+        contacts=ContactService(contacts, configs, requests, ContactReader(AnyAddress()), greeter),
         maintenance=MaintenanceService(
             MaintenanceStore(database), requests, changed=engine.calendar_changed, now=lambda: NOW
         ),

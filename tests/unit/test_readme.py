@@ -5,10 +5,12 @@ from pathlib import Path
 
 from monitord.settings import settings_table
 from monitord.v1 import (
+    alert_service_pb2,
     auth_service_pb2,
     check_log_service_pb2,
     contact_service_pb2,
     heartbeat_service_pb2,
+    incident_service_pb2,
     maintenance_service_pb2,
     monitor_service_pb2,
 )
@@ -24,10 +26,12 @@ def test_every_rpc_that_it_names_exists():
     methods = {
         f"{service.name}.{method.name}"
         for file in (
+            alert_service_pb2,
             auth_service_pb2,
             check_log_service_pb2,
             contact_service_pb2,
             heartbeat_service_pb2,
+            incident_service_pb2,
             maintenance_service_pb2,
             monitor_service_pb2,
         )

@@ -31,6 +31,8 @@ _MONITORS = "/monitord.v1.MonitorService/"
 _LOGS = "/monitord.v1.CheckLogService/"
 _MAINTENANCE = "/monitord.v1.MaintenanceService/"
 _CONTACTS = "/monitord.v1.ContactService/"
+_INCIDENTS = "/monitord.v1.IncidentService/"
+_ALERTS = "/monitord.v1.AlertService/"
 _HEARTBEATS = "/monitord.v1.HeartbeatService/"
 _AUTH = "/monitord.v1.AuthService/"
 
@@ -66,6 +68,15 @@ RULES: dict[str, Rule] = {
     _CONTACTS + "SetAlertConfig": _WRITE,
     _CONTACTS + "ListAlertConfigs": _READ,
     _CONTACTS + "DeleteAlertConfig": _WRITE,
+    _INCIDENTS + "GetIncident": _READ,
+    _INCIDENTS + "ListIncidents": _READ,
+    _INCIDENTS + "AcknowledgeIncident": _WRITE,
+    _INCIDENTS + "WatchIncidents": _READ,
+    _ALERTS + "GetAlert": _READ,
+    _ALERTS + "ListAlerts": _READ,
+    _ALERTS + "ExportAlerts": _READ,
+    _ALERTS + "RetryDelivery": _WRITE,
+    _ALERTS + "ExplainAlert": _READ,
     _HEARTBEATS + "Ping": _WRITE,
     _HEARTBEATS + "ListPings": _READ,
     _AUTH + "Login": _PUBLIC,

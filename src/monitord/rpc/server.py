@@ -12,16 +12,20 @@ import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from monitord.rpc.alerts import AlertService
 from monitord.rpc.check_logs import CheckLogService
 from monitord.rpc.contacts import ContactService
 from monitord.rpc.health import Health
 from monitord.rpc.heartbeats import HeartbeatService
+from monitord.rpc.incidents import IncidentService
 from monitord.rpc.interceptors import Authenticator, Edge, RpcMeter
 from monitord.rpc.limits import CallLimit
 from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.monitors import MonitorService
 from monitord.rpc.permissions import RULES
 from monitord.v1 import (
+    alert_service_pb2,
+    alert_service_pb2_grpc,
     auth_service_pb2,
     auth_service_pb2_grpc,
     check_log_service_pb2,
@@ -30,6 +34,8 @@ from monitord.v1 import (
     contact_service_pb2_grpc,
     heartbeat_service_pb2,
     heartbeat_service_pb2_grpc,
+    incident_service_pb2,
+    incident_service_pb2_grpc,
     maintenance_service_pb2,
     maintenance_service_pb2_grpc,
     monitor_service_pb2,
@@ -90,6 +96,8 @@ class Services:
     maintenance: MaintenanceService
     heartbeats: HeartbeatService
     contacts: ContactService
+    incidents: IncidentService
+    alerts: AlertService
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +161,7 @@ class RpcServer:
         """Say NOT_SERVING, and end the streams, each with a cursor to come back with. Unary calls are still served."""
         self._health.close()
         self._services.check_logs.end_streams()
+        self._services.incidents.end_streams()
 
     async def stop(self, grace_s: float) -> None:
         """Refuse new calls, give those in flight ``grace_s`` seconds to finish, and cancel the rest."""
@@ -207,6 +216,8 @@ SERVICE_NAMES = [
         maintenance_service_pb2,
         heartbeat_service_pb2,
         contact_service_pb2,
+        incident_service_pb2,
+        alert_service_pb2,
         auth_service_pb2,
     )
     for service in file.DESCRIPTOR.services_by_name.values()
@@ -221,6 +232,8 @@ def _register(server: grpc.aio.Server, services: Services, health: Health) -> No
     auth_service_pb2_grpc.add_AuthServiceServicer_to_server(services.auth, server)
     heartbeat_service_pb2_grpc.add_HeartbeatServiceServicer_to_server(services.heartbeats, server)
     contact_service_pb2_grpc.add_ContactServiceServicer_to_server(services.contacts, server)
+    incident_service_pb2_grpc.add_IncidentServiceServicer_to_server(services.incidents, server)
+    alert_service_pb2_grpc.add_AlertServiceServicer_to_server(services.alerts, server)
     maintenance_service_pb2_grpc.add_MaintenanceServiceServicer_to_server(services.maintenance, server)
     health_pb2_grpc.add_HealthServicer_to_server(health, untyped)
     reflected = [*SERVICE_NAMES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]

@@ -9,12 +9,12 @@ from monitord.storage.database import Database, Transaction
 from monitord.storage.outbox import Claim
 
 LIFETIME: Micros = 24 * HOUR
-"""For how long an alert is tried, from when it was made."""
+"""For how long an alert is tried, from when it was made, or taken up again."""
 FIRST_RETRY_S, LAST_RETRY_S = 5.0, 600.0
 _REMINDED = frozenset({NoticeKind.DOWN, NoticeKind.ESCALATION, NoticeKind.REMINDER})
 
 LOCK = """
-SELECT id, state, attempts, created_at FROM alerts
+SELECT id, state, attempts, COALESCE(revived_at, created_at) AS created_at FROM alerts
 WHERE org_id = $1 AND id = ANY($2::bigint[]) ORDER BY id FOR NO KEY UPDATE
 """
 END_ATTEMPTS = """

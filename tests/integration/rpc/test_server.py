@@ -19,8 +19,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from monitord.rpc import server as server_module
+from monitord.rpc.alerts import AlertService
 from monitord.rpc.contacts import ContactService
 from monitord.rpc.heartbeats import HeartbeatService
+from monitord.rpc.incidents import IncidentService
 from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.server import SERVICE_NAMES, BindError, RpcServer, Services, Tls
 from monitord.v1 import auth_service_pb2_grpc, monitor_service_pb2, monitor_service_pb2_grpc
@@ -44,6 +46,19 @@ class Heartbeats(HeartbeatService):
         pass
 
 
+class Alerts(AlertService):
+    def __init__(self) -> None:
+        pass
+
+
+class Incidents(IncidentService):
+    def __init__(self) -> None:
+        pass
+
+    def end_streams(self) -> None:
+        pass
+
+
 class Contacts(ContactService):
     def __init__(self) -> None:
         pass
@@ -64,7 +79,14 @@ def logs() -> Logs:
 
 def server(readiness: FakeReadiness | None = None, monitors: Monitors | None = None, **changes: Any) -> RpcServer:
     behind: dict[str, Any] = {"monitors": monitors or handlers(), "check_logs": logs(), "auth": Auth()}
-    services = Services(**behind, maintenance=Maintenance(), heartbeats=Heartbeats(), contacts=Contacts())
+    services = Services(
+        **behind,
+        maintenance=Maintenance(),
+        heartbeats=Heartbeats(),
+        contacts=Contacts(),
+        incidents=Incidents(),
+        alerts=Alerts(),
+    )
     wish: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "tls": None} | changes
     return RpcServer(
         services, authenticator=Doorman(), meter=FakeMeter(), readiness=readiness or FakeReadiness(), **wish

@@ -34,6 +34,10 @@ ALTER TABLE alerts
 DROP INDEX alerts_pair;
 CREATE INDEX alerts_pair ON alerts (org_id, monitor_id, contact_id, topic, id);
 
+-- Since when an alert that had been given up is tried again; null: it never was given up and taken up again.
+ALTER TABLE alerts ADD COLUMN revived_at timestamptz;
+ALTER TABLE incidents ADD COLUMN screenshot_url text;
+
 -- What happens to incidents, in an order that readers can follow: a transaction's events are shown once no older
 -- transaction is under way any more, so that (xid, id) only grows.
 CREATE TABLE incident_events (
