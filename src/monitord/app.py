@@ -276,6 +276,7 @@ class App:
             ("the calendar of maintenance", self._calendar.run),
             ("the watch over the clocks", self._watch.run),
             ("the dispatcher of alerts", self._notification.dispatcher.run),
+            ("the lookout for slowness and certificates", self._notification.lookout().run),
             ("the audit of slots", self._auditor.run),
             ("the janitor", self._janitor.run),
             ("the listener for hints", self._hints.run),

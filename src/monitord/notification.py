@@ -9,6 +9,7 @@ import structlog
 from monitord.alerting.bursts import Bursts
 from monitord.alerting.dispatcher import Dispatcher, Meter, Send
 from monitord.alerting.greeter import Greeter
+from monitord.alerting.lookout import Lookout
 from monitord.alerting.mail_server import MailServer
 from monitord.alerting.pages import ContactPages
 from monitord.domain.contacts import Channel
@@ -35,6 +36,7 @@ from monitord.storage.incidents import IncidentStore
 from monitord.storage.notices import Notices
 from monitord.storage.outbox import Claims
 from monitord.storage.outbox_outcomes import Outcomes
+from monitord.storage.standing_alerts import StandingAlerts
 from monitord.streaming.incident_feed import IncidentFeed
 
 _KINDS = ("email", "webhook", "slack", "teams", "discord", "telegram", "pagerduty", "apprise")
@@ -66,6 +68,7 @@ class Notification:
         self._incidents = IncidentStore(database)
         self._feed = IncidentFeed(self._incidents)
         self._database = database
+        self._now = now
         links = ContactLinks(vault.derive, base)
         senders = self._senders(settings, outbound, now)
         confirmations = ConfirmationStore(database, self._contacts)
@@ -81,6 +84,10 @@ class Notification:
             meter=meter,
             bursts=Bursts(apart=_APART),
         )
+
+    def lookout(self) -> Lookout:
+        """Return what looks for alerts that follow from no change of status."""
+        return Lookout(StandingAlerts(self._database), now=self._now, found=self.dispatcher.poke)
 
     def contact_service(self, requests: RequestLedger, policy: EgressPolicy) -> ContactService:
         """Return what serves the API of contacts."""
