@@ -56,7 +56,8 @@ class HttpDelivery:
     ) -> None:
         """Take a session whose sockets the policy on addresses passes, and what is raised for those that it does not.
 
-        The session is its owner's to close. ``now`` is the wall clock, for dates in answers and signatures.
+        The session is its owner's to close, and had better not use a connection twice: one that the other side closes
+        at the wrong moment looks like a lost answer. ``now`` is the wall clock, for dates in answers and signatures.
         """
         self._session = session
         self._user_agent = user_agent
@@ -150,8 +151,7 @@ class _Exchange:
                 body = await _start_of(response.content)
                 self.answer = msgspec.structs.replace(self.answer, body=body)
         finally:
-            # Never kept for the next: one that the other side closes meanwhile would look like an answer that was lost.
-            response.close()
+            response.close()  # with the connection: what is left of the body is nobody's
 
 
 async def _start_of(content: aiohttp.StreamReader) -> bytes:
