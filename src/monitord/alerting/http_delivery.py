@@ -8,6 +8,7 @@ from errno import EHOSTDOWN, EHOSTUNREACH, ENETDOWN, ENETUNREACH
 import aiohttp
 import msgspec
 from aiohttp.abc import AbstractStreamWriter
+from yarl import URL
 
 from monitord.alerting.outcomes import Answer, Outcomes, Said, attempt_of, detail_of, secrets_of_url, text_in
 from monitord.domain.delivery import Attempt, Outcome
@@ -69,7 +70,7 @@ class HttpDelivery:
     ) -> Attempt:
         """Send once, within ``timeout_s`` in all, and sort what comes back by ``outcomes``; never raises for it."""
         try:
-            url = parse_target(post.url).url  # the one form of it, or none (T3)
+            url = parse_target(post.url).url  # the one form of it that is shown, judged and sent, or none (T3)
         except InvalidTargetError:
             return Attempt(outcome=Outcome.PERMANENT, code="url.invalid", detail="the URL is none that can be dialled")
         secrets = (*post.secrets, *secrets_of_url(post.url), *secrets_of_url(url))
@@ -115,7 +116,7 @@ class _Exchange:
 
     def __init__(self, session: aiohttp.ClientSession, post: Post, url: str, user_agent: str) -> None:
         self._session = session
-        self._url = url
+        self._url = URL(url, encoded=True)  # as it was written: what is signed must not be spelled anew
         self._body = _Body(post.body)
         self._headers = [
             *post.headers,

@@ -64,7 +64,8 @@ class Vendor:
         self.canned: deque[Canned] = deque()
 
     async def handle(self, request: web.Request) -> web.Response:
-        seen = Seen(request.path, request.query_string, dict(request.headers), await request.read())
+        path, _, query = request.raw_path.partition("?")  # as it came over the wire
+        seen = Seen(path, query, dict(request.headers), await request.read())
         self.seen.append(seen)
         if self.canned:
             canned = self.canned.popleft()
