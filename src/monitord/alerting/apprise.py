@@ -2,7 +2,8 @@
 
 The library is blocking and has an HTTP client of its own, which our policy on addresses does not see. So it is allowed
 only services whose hosts are the vendor's and fixed (T1): those of ``SERVICES``, and of these the ones that the
-operator names. It runs in a few threads of its own, and is imported when it is first needed: it is an optional extra.
+operator names. It runs in a few threads of its own. It is an optional extra, and imported when it is first needed:
+that takes about 1.5 s of CPU and 40 MB.
 """
 
 import asyncio
