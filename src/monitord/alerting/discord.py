@@ -17,6 +17,7 @@ from monitord.alerting.outcomes import (
     permanent,
     retry,
     text_in,
+    words_of,
 )
 from monitord.domain.contacts import Channel, DiscordContact
 from monitord.domain.delivery import Attempt
@@ -89,7 +90,7 @@ def _read(answer: Answer) -> Said:
     code = number_in(body.get("code"))
     return Said(
         code=f"{code:.0f}" if code and answer.status >= 400 else None,
-        text=str(body.get("message", "")),
+        text=words_of(body, "message"),
         retry_after_s=number_in(body.get("retry_after")),
     )
 

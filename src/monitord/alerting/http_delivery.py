@@ -57,8 +57,9 @@ class HttpDelivery:
     ) -> None:
         """Take a session whose sockets the policy on addresses passes, and what is raised for those that it does not.
 
-        The session is its owner's to close, and had better not use a connection twice: one that the other side closes
-        at the wrong moment looks like a lost answer. ``now`` is the wall clock, for dates in answers and signatures.
+        The session is its owner's to close. It had better not use a connection twice: one that the other side closes
+        at the wrong moment looks like a lost answer; and have room for as many as are sent at once: a channel that
+        hangs must not keep another from its own. ``now`` is the wall clock, for dates in answers and signatures.
         """
         self._session = session
         self._user_agent = user_agent
@@ -78,9 +79,9 @@ class HttpDelivery:
         try:
             async with asyncio.timeout(timeout_s):
                 await exchange.run()
-        except TimeoutError as error:
+        except TimeoutError:
             if exchange.answer is None:
-                return _timed_out(error, exchange)
+                return _timed_out(exchange)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             if exchange.answer is None:
                 return self._failed(error, exchange, secrets)
@@ -178,7 +179,7 @@ class _Body(aiohttp.BytesPayload):
         self.is_sent = True
 
 
-def _timed_out(error: TimeoutError, exchange: _Exchange) -> Attempt:
+def _timed_out(exchange: _Exchange) -> Attempt:
     if exchange.is_sent:
         detail = "no answer in time; it may have arrived"
         return Attempt(outcome=Outcome.AMBIGUOUS, code="timeout", detail=detail)

@@ -170,6 +170,12 @@ def json_in(body: bytes) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
 
 
+def words_of(document: Mapping[str, object], name: str) -> str:
+    """Return a text of a JSON object; empty: it has none by that name."""
+    value = document.get(name)
+    return value if isinstance(value, str) else ""
+
+
 def text_in(body: bytes) -> str:
     """Return a body as text, whatever it is."""
     return body.decode(errors="replace")

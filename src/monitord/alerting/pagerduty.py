@@ -15,7 +15,7 @@ import msgspec
 
 from monitord.alerting.http_delivery import HttpDelivery, Post
 from monitord.alerting.markup import changes, fit, shown_facts, shrink, web_link
-from monitord.alerting.outcomes import HTTP, Answer, Outcomes, Said, gone, json_in, permanent, text_in
+from monitord.alerting.outcomes import HTTP, Answer, Outcomes, Said, gone, json_in, permanent, text_in, words_of
 from monitord.domain.contacts import Channel, PagerDutyContact
 from monitord.domain.contacts.pagerduty import PagerDutyRegion
 from monitord.domain.delivery import Attempt
@@ -76,10 +76,10 @@ class PagerDutySender:
 def _read(answer: Answer) -> Said:
     body = json_in(answer.body)
     errors = body.get("errors")
-    told = [str(each) for each in errors] if isinstance(errors, list) else []
+    told = [each for each in errors if isinstance(each, str)] if isinstance(errors, list) else []
     code = "invalid_routing_key" if answer.status == 400 and any("routing_key" in each for each in told) else None
-    text = ": ".join([str(body["message"]), *told]) if "message" in body else text_in(answer.body)
-    return Said(code=code, text=text)
+    message = words_of(body, "message")
+    return Said(code=code, text=": ".join([message, *told]) if message else text_in(answer.body))
 
 
 def event(notice: Notice, routing_key: str) -> bytes:

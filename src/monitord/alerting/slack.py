@@ -6,7 +6,7 @@ import msgspec
 
 from monitord.alerting.http_delivery import HttpDelivery, Post
 from monitord.alerting.markup import changes, fit, join_within, shown_facts, web_link
-from monitord.alerting.outcomes import HTTP, Answer, Outcomes, Said, gone, json_in, permanent, retry, text_in
+from monitord.alerting.outcomes import HTTP, Answer, Outcomes, Said, gone, json_in, permanent, retry, text_in, words_of
 from monitord.domain.contacts import Channel, SlackContact
 from monitord.domain.delivery import Attempt
 from monitord.domain.notice import Notice
@@ -69,7 +69,7 @@ class SlackSender:
 
 def _read(answer: Answer) -> Said:
     """Read the word that a webhook answers with; the webhooks of workflows put it into JSON."""
-    word = str(json_in(answer.body).get("error", "")) or text_in(answer.body).strip()
+    word = words_of(json_in(answer.body), "error") or text_in(answer.body).strip()
     return Said(code=word, text=word)
 
 

@@ -1,5 +1,7 @@
 """A channel or chat of Microsoft Teams, by a workflow with the trigger "When a Teams webhook request is received".
 
+That it was accepted says that the workflow was started; nothing tells whether it could post the card.
+
 https://support.microsoft.com/office/create-incoming-webhooks-with-workflows-for-microsoft-teams-8ae491c7-0394-4861-ba59-055e33f75498
 """
 
@@ -10,7 +12,7 @@ import msgspec
 
 from monitord.alerting.http_delivery import HttpDelivery, Post
 from monitord.alerting.markup import changes, coloured, fit, shown_facts, shrink, web_link
-from monitord.alerting.outcomes import HTTP, Answer, Outcomes, Said, gone, json_in, permanent, retry, text_in
+from monitord.alerting.outcomes import HTTP, Answer, Outcomes, Said, gone, json_in, permanent, retry, text_in, words_of
 from monitord.domain.contacts import Channel, TeamsContact
 from monitord.domain.delivery import Attempt
 from monitord.domain.notice import Notice
@@ -61,7 +63,7 @@ def _read(answer: Answer) -> Said:
     error = json_in(answer.body).get("error")
     if not isinstance(error, dict):
         return Said(text=text_in(answer.body))
-    return Said(code=str(error.get("code", "")), text=str(error.get("message", "")))
+    return Said(code=words_of(error, "code"), text=words_of(error, "message"))
 
 
 def message(notice: Notice) -> bytes:

@@ -7,7 +7,18 @@ import msgspec
 
 from monitord.alerting.http_delivery import HttpDelivery, Post
 from monitord.alerting.markup import changes, fit, join_within, shown_facts, units, web_link
-from monitord.alerting.outcomes import HTTP, Answer, Outcomes, Said, gone, json_in, number_in, permanent, text_in
+from monitord.alerting.outcomes import (
+    HTTP,
+    Answer,
+    Outcomes,
+    Said,
+    gone,
+    json_in,
+    number_in,
+    permanent,
+    text_in,
+    words_of,
+)
 from monitord.domain.contacts import Channel, TelegramContact
 from monitord.domain.delivery import Attempt
 from monitord.domain.notice import Notice
@@ -86,7 +97,7 @@ def _read(answer: Answer) -> Said:
     body = json_in(answer.body)
     if answer.status < 400:
         return Said()
-    description = str(body.get("description", "")) or text_in(answer.body)
+    description = words_of(body, "description") or text_in(answer.body)
     parameters = body.get("parameters")
     parameters = parameters if isinstance(parameters, dict) else {}
     if moved := number_in(parameters.get("migrate_to_chat_id")):

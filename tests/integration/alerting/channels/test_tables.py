@@ -294,3 +294,13 @@ async def test_where_a_group_went_is_told(delivery: HttpDelivery) -> None:
     body = telegram_error(400, "Bad Request: group chat was upgraded", migrate_to_chat_id=-1001234567890)
     (attempt,) = await answered(delivery, "telegram", Canned(status=400, body=body.encode()))
     assert attempt.detail == "HTTP 400: the group became a supergroup: enter its new id: -1001234567890"
+
+
+async def test_an_answer_of_endless_brackets(delivery: HttpDelivery) -> None:
+    deep = b"[" * 400 + b"]" * 400
+    body = (
+        b'{"message": ' + deep + b', "description": ' + deep + b', "errors": [' + deep + b'], "error": ' + deep + b"}"
+    )
+    for kind in ROWS:
+        (attempt,) = await answered(delivery, kind, Canned(status=400, body=body))
+        assert (attempt.outcome, attempt.code) == (Outcome.PERMANENT, "http.400")
