@@ -1,25 +1,36 @@
 """Builds what tells people: contacts, the outbox, the channels that are set up, and the pages behind links in mails."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import Protocol
 
 import aiohttp
 import structlog
 
+from monitord import __version__
+from monitord.alerting.apprise import AppriseSender
 from monitord.alerting.bursts import Bursts
-from monitord.alerting.dispatcher import Dispatcher, Meter, Send
+from monitord.alerting.discord import DiscordSender
+from monitord.alerting.dispatcher import AT_ONCE, Dispatcher, Meter, Send
 from monitord.alerting.greeter import Greeter
+from monitord.alerting.http_delivery import HttpDelivery
 from monitord.alerting.lookout import Lookout
 from monitord.alerting.mail_server import MailServer
+from monitord.alerting.pagerduty import PagerDutySender
 from monitord.alerting.pages import ContactPages
+from monitord.alerting.slack import SlackSender
+from monitord.alerting.teams import TeamsSender
+from monitord.alerting.telegram import TelegramSender
+from monitord.alerting.webhook import WebhookSender
 from monitord.domain.contacts import Channel
 from monitord.domain.delivery import Attempt, Outcome
+from monitord.domain.errors import FailedPreconditionError
 from monitord.domain.instant import Instant
 from monitord.domain.notice import Notice
 from monitord.identity.contact_links import ContactLinks
 from monitord.identity.vault import Vault
 from monitord.mailing import mail_server, renderer, sender
-from monitord.probes.outbound import Outbound
+from monitord.probes.outbound import Outbound, RefusedError
 from monitord.rpc.alerts import AlertService
 from monitord.rpc.contacts import ContactService
 from monitord.rpc.convert_contact import ContactReader, EgressPolicy
@@ -39,7 +50,29 @@ from monitord.storage.outbox_outcomes import Outcomes
 from monitord.storage.standing_alerts import StandingAlerts
 from monitord.streaming.incident_feed import IncidentFeed
 
+
+class _ByHttp(Protocol):
+    """A channel that sends by one POST."""
+
+    def __init__(self, delivery: HttpDelivery) -> None:
+        """Take what sends."""
+
+    async def send(self, channel: Channel, notice: Notice, timeout_s: float) -> Attempt:
+        """Try once."""
+        ...
+
+
 _KINDS = ("email", "webhook", "slack", "teams", "discord", "telegram", "pagerduty", "apprise")
+_BY_HTTP: Mapping[str, type[_ByHttp]] = {
+    "webhook": WebhookSender,
+    "slack": SlackSender,
+    "teams": TeamsSender,
+    "discord": DiscordSender,
+    "telegram": TelegramSender,
+    "pagerduty": PagerDutySender,
+}
+_CONNECTIONS = AT_ONCE * len(_BY_HTTP)
+"""Room for all that may be under way: a channel that hangs keeps none from another."""
 _APART = ("pagerduty",)
 """Machines read these one by one: no digests."""
 
@@ -62,6 +95,7 @@ class Notification:
     ) -> None:
         """``base`` gives what stands before the path in links."""
         self._session: aiohttp.ClientSession | None = None
+        self._apprise: AppriseSender | None = None
         self._mail: MailServer | None = None
         self._contacts = ContactStore(database, vault)
         self._configs = AlertConfigStore(database)
@@ -116,6 +150,14 @@ class Notification:
             _log.info("channel_off", channel="email", reason="set MONITORD_SMTP_EMAIL and MONITORD_SMTP_PASSWORD")
         else:
             senders["email"] = sender(settings, self._mail, renderer(settings), now).send
+        self._session = outbound.session(connections=_CONNECTIONS, reuse=False)
+        agent = f"monitord/{__version__} (+{settings.operator_url})"
+        delivery = HttpDelivery(self._session, user_agent=agent, now=now, refused=RefusedError)
+        for kind, made in _BY_HTTP.items():
+            senders[kind] = made(delivery).send
+        if settings.apprise_services:
+            self._apprise = _apprise(settings.apprise_services)
+            senders["apprise"] = self._apprise.send
         return senders
 
     async def close(self) -> None:
@@ -123,8 +165,17 @@ class Notification:
         await self.greeter.close()
         if self._mail is not None:
             await self._mail.close()
+        if self._apprise is not None:
+            self._apprise.close()
         if self._session is not None:
             await self._session.close()
+
+
+def _apprise(services: Collection[str]) -> AppriseSender:
+    try:
+        return AppriseSender(services)
+    except ValueError as error:
+        raise FailedPreconditionError(f"MONITORD_APPRISE_SERVICES: {error}") from None
 
 
 def _not_set_up(kind: str) -> Send:

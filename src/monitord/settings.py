@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from monitord import settings_alerting
 from monitord.domain.target import InvalidTargetError, parse_server
-from monitord.settings_alerting import AlertingSettings, is_loopback
+from monitord.settings_alerting import AlertingSettings, Listed, is_loopback
 
 PREFIX = "MONITORD_"
 
@@ -38,14 +38,6 @@ def default_state_dir() -> Path:
     return Path(root) / "monitord"
 
 
-def _listed(value: object) -> object:
-    """Split a comma-separated list, as it stands in an environment variable."""
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
-
-
-Listed = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 

@@ -4,10 +4,20 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validator, model_validator
 
 OTHER_NAMES = {"smtp_email": ("SMTP_EMAIL",), "smtp_password": ("SMTP_PASSWORD",)}
 """Names without the prefix that are accepted too; see ``settings``."""
+
+
+def listed(value: object) -> object:
+    """Split a comma-separated list, as it stands in an environment variable."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Listed = Annotated[tuple[str, ...], BeforeValidator(listed)]
 
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 
@@ -41,6 +51,12 @@ class AlertingSettings(BaseModel):
         None,
         description="A folder with your own `mail.html.j2` and `mail.txt.j2` (Jinja2); either may be missing. "
         "`monitord mail preview` shows them.",
+    )
+
+    apprise_services: Listed = Field(
+        (),
+        description="Which services of apprise may be used, by their schemes, such as `pover,pbul`: such whose hosts "
+        "are fixed alone. Needs the extra `monitord[apprise]`.",
     )
 
     @property

@@ -180,6 +180,21 @@ def test_nothing_but_the_dialler_opens_a_connection():
     assert not found
 
 
+DIAL_BY_THEMSELVES = {"apprise": "src/monitord/alerting/apprise.py"}
+"""Libraries with a client of their own, and the one file that may use each: it says why that is safe."""
+
+
+def test_a_library_that_dials_by_itself_is_kept_to_one_file():
+    """(T1)"""
+    found = {
+        f"{name} {module}"
+        for path in SOURCES
+        for module in modules_in(ast.parse(path.read_text()))
+        if (name := name_of(path)) != DIAL_BY_THEMSELVES.get(module, name)
+    }
+    assert not found
+
+
 def called_in(call: ast.Call) -> str:
     match call.func:
         case ast.Attribute(attr=name) | ast.Name(id=name):

@@ -41,14 +41,18 @@ class Outbound:
         if ca_file is not None:
             self.tls.load_verify_locations(cafile=ca_file)
 
-    def session(self, *, connections: int = 20) -> aiohttp.ClientSession:
+    def session(self, *, connections: int = 20, reuse: bool = True) -> aiohttp.ClientSession:
         """Return an HTTP client each of whose sockets the policy has passed; the caller closes it.
+
+        Without ``reuse`` each request has a connection of its own: one that was kept can be closed by the other side at
+        the moment of sending, and then nobody knows whether the request arrived.
 
         It keeps no cookies and reads no proxy from the environment, either of which would lead around the policy. What
         the policy refuses raises ``aiohttp.ClientConnectorError`` with a ``RefusedError`` as its ``os_error``.
         """
         connector = aiohttp.TCPConnector(
             limit=connections,
+            force_close=not reuse,
             ssl=self.tls,
             resolver=_Resolver(self),
             use_dns_cache=False,
