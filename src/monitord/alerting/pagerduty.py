@@ -5,6 +5,8 @@ What begins or goes on is a ``trigger``, what is over a ``resolve`` under the sa
 An outage that was over before it could be told is a ``resolve`` alone. PagerDuty opens an alert for a trigger and calls
 whoever is on duty, which nobody wants for what is over; and a trigger whose answer was lost may have opened one, which
 this closes. Where there is none, PagerDuty drops it.
+
+A test is a ``trigger`` of the severity ``info``, for whoever asked for it to see and to resolve.
 """
 
 from collections.abc import Mapping, Sequence
