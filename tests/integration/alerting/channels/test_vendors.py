@@ -166,10 +166,10 @@ async def test_pagerduty_opens_and_closes_one_alert_for_an_outage(
     contact = PagerDutyContact(routing_key=Secret(pagerduty.KEY))
     for kind in (NoticeKind.DOWN, NoticeKind.REMINDER, NoticeKind.ESCALATION, NoticeKind.REMINDER):
         assert (await sender.send(contact, of(kind), 20.0)).accepted
-        assert pagerduty_service.open == {"monitord-status-1"}
+        assert pagerduty_service.open == {"monitord-status-7"}
     assert (await sender.send(contact, of(NoticeKind.UP), 20.0)).accepted
     assert not pagerduty_service.open
-    assert pagerduty_service.opened == ["monitord-status-1"]
+    assert pagerduty_service.opened == ["monitord-status-7"]
     trigger = pagerduty_service.taken[0]
     assert trigger["payload"]["summary"] == "[DOWN] Shop - the server answered 503"
     assert trigger["payload"]["source"] == "https://shop.example/"
@@ -184,7 +184,7 @@ async def test_what_is_over_calls_nobody_and_closes_what_a_lost_answer_left_open
     contact = PagerDutyContact(routing_key=Secret(pagerduty.KEY))
     assert (await sender.send(contact, of(NoticeKind.OUTAGE_OVER), 20.0)).accepted
     assert not pagerduty_service.opened
-    pagerduty_service.open.add("monitord-status-1")
+    pagerduty_service.open.add("monitord-status-7")
     assert (await sender.send(contact, of(NoticeKind.OUTAGE_OVER), 20.0)).accepted
     assert not pagerduty_service.open
 
@@ -211,7 +211,8 @@ async def test_pagerduty_takes_every_kind(delivery: HttpDelivery, pagerduty_serv
         "TEST": "info",
         "CONFIRM": "info",
     }
-    assert {event["dedup_key"] for event in pagerduty_service.taken} == {"monitord-status-1", "digest-1"}
+    keys = {f"monitord-{topic}-7" for topic in ("status", "slow", "certificate")}
+    assert {event["dedup_key"] for event in pagerduty_service.taken} == {*keys, "digest-1"}
 
 
 async def test_a_routing_key_that_is_none(delivery: HttpDelivery, pagerduty_service: pagerduty.PagerDuty) -> None:
