@@ -168,7 +168,15 @@ class App:
         for kind, reason in self._probes.unsupported.items():
             _log.warning("kind_unsupported", kind=kind, reason=reason)
         anchors = [parse_server(anchor, 0) for anchor in settings.anchors]
-        self._network = NetworkWatch(AnchorDialler(dialler, anchors), clock) if anchors else None
+        self._network = (
+            NetworkWatch(
+                AnchorDialler(dialler, anchors),
+                clock,
+                changed=lambda is_down: self._notification.network_changed(is_down),
+            )
+            if anchors
+            else None
+        )
         self._windows = MaintenanceStore(self._database)
         self._calendar = Calendar(self._windows)
         self._gate = Gate(settings.max_checks_in_flight, settings.max_checks_per_host)
@@ -286,6 +294,8 @@ class App:
         ]
         if self._console is not None:
             services.append(("the console", self._console.run))
+        if self._notification.operator_desk is not None:
+            services.append(("the desk of the operator", self._notification.operator_desk.run))
         if self._settings.heartbeat_url is not None:
             heartbeat = Heartbeat(self._settings.heartbeat_url, self._get, self.readiness.is_ready)
             services.append(("the heartbeat", heartbeat.run))
@@ -326,6 +336,9 @@ class App:
         self.feed.publish(commit)
         if self._console is not None:
             self._console.committed(commit)
+
+    def _network_changed(self, is_down: bool) -> None:
+        self._notification.network_changed(is_down)
 
     def _look(self) -> None:
         """Another process changed something: it does not say what."""

@@ -16,6 +16,7 @@ from monitord.alerting.greeter import Greeter
 from monitord.alerting.http_delivery import HttpDelivery
 from monitord.alerting.lookout import Lookout
 from monitord.alerting.mail_server import MailServer
+from monitord.alerting.operator_desk import OperatorDesk
 from monitord.alerting.pagerduty import PagerDutySender
 from monitord.alerting.pages import ContactPages
 from monitord.alerting.slack import SlackSender
@@ -25,8 +26,9 @@ from monitord.alerting.webhook import WebhookSender
 from monitord.domain.contacts import Channel
 from monitord.domain.delivery import Attempt, Outcome
 from monitord.domain.errors import FailedPreconditionError
-from monitord.domain.instant import Instant
+from monitord.domain.instant import SECOND, Instant
 from monitord.domain.notice import Notice
+from monitord.domain.wording import duration, moment
 from monitord.identity.contact_links import ContactLinks
 from monitord.identity.vault import Vault
 from monitord.mailing import mail_server, renderer, sender
@@ -108,6 +110,8 @@ class Notification:
         confirmations = ConfirmationStore(database, self._contacts)
         self.greeter = Greeter(self._contacts, confirmations, links, senders, now=now)
         self.pages = ContactPages(self.greeter, links)
+        self.operator_desk = _operator_desk(settings, senders, now)
+        self._network_down_since: Instant | None = None
         missing = {kind: _not_set_up(kind) for kind in _KINDS if kind not in senders}
         self.dispatcher = Dispatcher(
             Claims(database),
@@ -136,6 +140,22 @@ class Notification:
         explanations = Explanations(self._database, self._contacts, self._configs)
         history = AlertHistory(self._database)
         return AlertService(history, self._configs, self._incidents, explanations, revived=self.dispatcher.poke)
+
+    def network_changed(self, is_down: bool) -> None:
+        """Tell the operator that monitord's own network is down, or was; while it is, that waits (one alert, I9)."""
+        since, now = self._network_down_since, self._now()
+        self._network_down_since = now if is_down else None
+        if self.operator_desk is None:
+            return
+        if is_down:
+            self.operator_desk.tell(
+                "network",
+                f"monitord's own network is down since {moment(now, 'UTC')}: failures count against no monitor.",
+            )
+        elif since is not None:
+            lasted = duration((now - since) / SECOND)
+            news = f"monitord's own network was down from {moment(since, 'UTC')}, for {lasted}"
+            self.operator_desk.tell("network", f"{news}: meanwhile no failure counted against a monitor.")
 
     def poke(self) -> None:
         """Look at once: a change was committed."""
@@ -176,6 +196,12 @@ def _apprise(services: Collection[str]) -> AppriseSender:
         return AppriseSender(services)
     except ValueError as error:
         raise FailedPreconditionError(f"MONITORD_APPRISE_SERVICES: {error}") from None
+
+
+def _operator_desk(settings: Settings, senders: Mapping[str, Send], now: Callable[[], Instant]) -> OperatorDesk | None:
+    if settings.operator_email is None or "email" not in senders:
+        return None
+    return OperatorDesk(senders["email"], settings.operator_email, now=now)
 
 
 def _not_set_up(kind: str) -> Send:

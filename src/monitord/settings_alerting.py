@@ -47,6 +47,10 @@ class AlertingSettings(BaseModel):
         "machine.",
     )
     smtp_from_name: str = Field("monitord", max_length=100, description="The name that mails come from.")
+    operator_email: str | None = Field(
+        None,
+        description="Who is told, by mail, when monitord itself is in trouble, such as when its own network is down.",
+    )
     mail_templates: Path | None = Field(
         None,
         description="A folder with your own `mail.html.j2` and `mail.txt.j2` (Jinja2); either may be missing. "
@@ -64,7 +68,7 @@ class AlertingSettings(BaseModel):
         """The port of the mail server."""
         return self.smtp_port or _PORTS[self.smtp_security]
 
-    @field_validator("smtp_email", mode="after")
+    @field_validator("smtp_email", "operator_email", mode="after")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
         if value is not None:

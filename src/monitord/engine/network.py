@@ -11,6 +11,7 @@ checked again before anything is decided.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -55,8 +56,12 @@ class Anchors(Protocol):
 class NetworkWatch:
     """Acquits targets of what our own network did. To be used on one loop."""
 
-    def __init__(self, anchors: Anchors, clock: Clock) -> None:
+    def __init__(
+        self, anchors: Anchors, clock: Clock, *, changed: Callable[[bool], None] = lambda is_down: None
+    ) -> None:
+        """``changed`` is told when the network is found to be down, and to be back."""
         self._anchors = anchors
+        self._changed = changed
         self._clock = clock
         self._asking: asyncio.Task[Reach] | None = None
         self._last = Reach(way_out=True, names=True)
@@ -115,6 +120,7 @@ class NetworkWatch:
             self._distrust_until = self._asked_at + SETTLE_S
         if self.is_down is not was_down:
             self._tell(reach)
+            self._changed(self.is_down)
         return reach
 
     def _tell(self, reach: Reach) -> None:
