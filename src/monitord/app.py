@@ -168,15 +168,9 @@ class App:
         for kind, reason in self._probes.unsupported.items():
             _log.warning("kind_unsupported", kind=kind, reason=reason)
         anchors = [parse_server(anchor, 0) for anchor in settings.anchors]
-        self._network = (
-            NetworkWatch(
-                AnchorDialler(dialler, anchors),
-                clock,
-                changed=lambda is_down: self._notification.network_changed(is_down),
-            )
-            if anchors
-            else None
-        )
+        self._network = None
+        if anchors:
+            self._network = NetworkWatch(AnchorDialler(dialler, anchors), clock, changed=self._network_changed)
         self._windows = MaintenanceStore(self._database)
         self._calendar = Calendar(self._windows)
         self._gate = Gate(settings.max_checks_in_flight, settings.max_checks_per_host)
