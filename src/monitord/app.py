@@ -24,15 +24,8 @@ from monitord.engine.reconciler import Reconciler
 from monitord.engine.supervisor import Supervisor
 from monitord.engine.tester import Tester
 from monitord.followers import FollowedLedger
-from monitord.identity.accounts import Accounts
-from monitord.identity.authenticator import Authenticator
-from monitord.identity.passwords import Passwords
+from monitord.identification import Identification
 from monitord.identity.ping_urls import PingUrls
-from monitord.identity.principal import Credential
-from monitord.identity.sessions import Sessions
-from monitord.identity.throttle import LoginThrottle
-from monitord.identity.tokens import Tokens
-from monitord.identity.upkeep import Upkeep
 from monitord.identity.vault import Vault
 from monitord.metrics.exposition import Exposition
 from monitord.metrics.heartbeat import Heartbeat
@@ -47,7 +40,6 @@ from monitord.probes.dial import Dialler
 from monitord.probes.egress import EgressPolicy
 from monitord.probes.outbound import Outbound
 from monitord.probes.resolver import SystemResolver
-from monitord.rpc.auth import AuthHandler
 from monitord.rpc.check_logs import CheckLogService
 from monitord.rpc.engine import Engine
 from monitord.rpc.first_start import read_set
@@ -57,7 +49,6 @@ from monitord.rpc.monitors import MonitorService
 from monitord.rpc.server import RpcServer, Services, Tls
 from monitord.rpc.specs import SpecReader
 from monitord.settings import Settings
-from monitord.storage.accounts import AccountStore
 from monitord.storage.assignments import Assignments
 from monitord.storage.audit import Auditor
 from monitord.storage.census import Census
@@ -109,7 +100,6 @@ class App:
         self._logs = LogStore(database)
         self._janitor = Janitor(database, retention_days=settings.log_retention_days)
         self._census = Census(database)
-        self._build_identity(vault)
         self._build_engine(Assignments(database, vault))
         self.feed = LogFeed(self._logs)
         self._auditor = Auditor(database)
@@ -127,13 +117,22 @@ class App:
             meter=self.instruments,
             base=lambda: self._ping_urls.base,
         )
+        self._identification = Identification(
+            settings,
+            database,
+            vault,
+            now=self._clock.now,
+            post=self._notification.post,
+            base=lambda: self._ping_urls.base,
+        )
+        self.accounts = self._identification.accounts
         self._pings = PingListener(
             settings.ping_host,
             settings.ping_port,
             hearing=self._heartbeats,
             read_token=self._ping_urls.read,
             now=self._clock.now,
-            others=self._notification.pages.routes(),
+            others=[*self._notification.pages.routes(), *self._identification.pages.routes()],
         )
         self._specs = SpecReader(Limits(min_interval_s=settings.min_interval_s), self._policy, self._probes)
         self._rpc = self._build_rpc()
@@ -142,16 +141,6 @@ class App:
         self._ledger.followers.append(self.instruments)
         if console is not None:
             self._ledger.followers.append(console)
-
-    def _build_identity(self, vault: Vault) -> None:
-        accounts = AccountStore(self._database)
-        tokens = Tokens(vault.derive, now=self._clock.now)
-        self._passwords = Passwords()
-        self._upkeep = Upkeep(accounts, now=self._clock.now)
-        self._authenticator = Authenticator(accounts, tokens, now=self._clock.now, on_use=self._upkeep.note_use)
-        ended: Callable[[Credential], None] = self._authenticator.forget
-        self.accounts = Accounts(accounts, self._passwords, now=self._clock.now, ended=ended)
-        self._sessions = Sessions(accounts, self._passwords, tokens, LoginThrottle(), now=self._clock.now, ended=ended)
 
     def _build_engine(self, assignments: Assignments) -> None:
         settings, clock = self._settings, self._clock
@@ -219,14 +208,15 @@ class App:
                     logs=self._logs,
                     monitors=self._monitors,
                     feed=self.feed,
-                    sessions=self._authenticator,
+                    sessions=self._identification.authenticator,
                     now=self._clock.now,
                 ),
-                auth=AuthHandler(self._sessions, self.accounts, requests),
+                auth=self._identification.auth_service(requests),
                 heartbeats=HeartbeatService(self._words, self._heartbeats, now=self._clock.now),
                 contacts=self._notification.contact_service(requests, self._policy),
-                incidents=self._notification.incident_service(self._authenticator, self._clock.now),
+                incidents=self._notification.incident_service(self._identification.authenticator, self._clock.now),
                 alerts=self._notification.alert_service(),
+                accounts=self._identification.account_service(),
                 maintenance=MaintenanceService(
                     self._windows, requests, changed=self._calendar.poke, now=self._clock.now
                 ),
@@ -234,7 +224,7 @@ class App:
             host=settings.host,
             port=settings.port,
             tls=tls,
-            authenticator=self._authenticator,
+            authenticator=self._identification.authenticator,
             meter=self.instruments,
             readiness=self.readiness,
         )
@@ -256,7 +246,7 @@ class App:
 
     async def apply_file(self, key: str, path: Path) -> None:
         """Store the monitors of a file for the owner of an API key; the engine finds them when it starts."""
-        owner = await self._authenticator.authenticate(f"Bearer {key}")
+        owner = await self._identification.authenticator.authenticate(f"Bearer {key}")
         await self._monitors.apply(owner.org_id, read_set(path, self._specs), prune=False, dry_run=False)
 
     async def open(self) -> tuple[int, int]:
@@ -283,7 +273,7 @@ class App:
             ("the janitor", self._janitor.run),
             ("the listener for hints", self._hints.run),
             ("the census", self._census.run),
-            ("the upkeep of keys and sessions", self._upkeep.run),
+            ("the upkeep of keys and sessions", self._identification.upkeep.run),
             ("the collector of garbage", self._spare_collections),
         ]
         if self._console is not None:
@@ -305,7 +295,7 @@ class App:
             _log.error("results_lost", rows=unsaved, reason="the database did not take them before the end")
         await self._notification.dispatcher.drain(grace_s)
         await self._rpc.stop(grace_s)
-        await self._upkeep.flush()
+        await self._identification.upkeep.flush()
 
     async def shut(self) -> None:
         """Close what is open, in whatever state the services ended."""
@@ -315,7 +305,7 @@ class App:
         await self._notification.close()
         if self._network is not None:
             await self._network.close()
-        self._passwords.close()
+        self._identification.close()
 
     # What connects the parts
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from monitord.alerting.email import EmailSender
 from monitord.alerting.mail_rendering import MailRenderer, TemplateError
 from monitord.alerting.mail_server import MailAccount, MailServer
+from monitord.alerting.postman import Postman
 from monitord.alerting.samples import samples
 from monitord.domain.errors import FailedPreconditionError
 from monitord.domain.instant import Instant
@@ -54,6 +55,12 @@ def sender(settings: Settings, server: MailServer, made: MailRenderer, now: Call
     """Return the channel."""
     assert settings.smtp_email is not None
     return EmailSender(server, made, settings.smtp_email, now=now)
+
+
+def postman(settings: Settings, server: MailServer, now: Callable[[], Instant]) -> Postman:
+    """Return what sends mails about accounts."""
+    assert settings.smtp_email is not None
+    return Postman(server, settings.smtp_email, settings.smtp_from_name, now=now)
 
 
 def preview(settings: Settings, folder: Path, picture: Path | None) -> Iterator[Path]:

@@ -18,7 +18,7 @@ from monitord.alerting.lookout import Lookout
 from monitord.alerting.mail_server import MailServer
 from monitord.alerting.operator_desk import OperatorDesk
 from monitord.alerting.pagerduty import PagerDutySender
-from monitord.alerting.pages import ContactPages
+from monitord.alerting.postman import Postman
 from monitord.alerting.slack import SlackSender
 from monitord.alerting.teams import TeamsSender
 from monitord.alerting.telegram import TelegramSender
@@ -27,11 +27,13 @@ from monitord.domain.contacts import Channel
 from monitord.domain.delivery import Attempt, Outcome
 from monitord.domain.errors import FailedPreconditionError
 from monitord.domain.instant import SECOND, Instant
+from monitord.domain.letter import Letter
 from monitord.domain.notice import Notice
 from monitord.domain.wording import duration, moment
 from monitord.identity.contact_links import ContactLinks
 from monitord.identity.vault import Vault
-from monitord.mailing import mail_server, renderer, sender
+from monitord.mailing import mail_server, postman, renderer, sender
+from monitord.pages.contacts import ContactPages
 from monitord.probes.outbound import Outbound, RefusedError
 from monitord.rpc.alerts import AlertService
 from monitord.rpc.contacts import ContactService
@@ -98,6 +100,7 @@ class Notification:
         """``base`` gives what stands before the path in links."""
         self._session: aiohttp.ClientSession | None = None
         self._apprise: AppriseSender | None = None
+        self._postman: Postman | None = None
         self._mail: MailServer | None = None
         self._contacts = ContactStore(database, vault)
         self._configs = AlertConfigStore(database)
@@ -170,6 +173,7 @@ class Notification:
             _log.info("channel_off", channel="email", reason="set MONITORD_SMTP_EMAIL and MONITORD_SMTP_PASSWORD")
         else:
             senders["email"] = sender(settings, self._mail, renderer(settings), now).send
+            self._postman = postman(settings, self._mail, now)
         self._session = outbound.session(connections=_CONNECTIONS, reuse=False)
         agent = f"monitord/{__version__} (+{settings.operator_url})"
         delivery = HttpDelivery(self._session, user_agent=agent, now=now, refused=RefusedError)
@@ -180,8 +184,15 @@ class Notification:
             senders["apprise"] = self._apprise.send
         return senders
 
+    @property
+    def post(self) -> Callable[[Letter], None] | None:
+        """What sends mails about accounts; None where mail is not set up."""
+        return None if self._postman is None else self._postman.post
+
     async def close(self) -> None:
         """End what is open."""
+        if self._postman is not None:
+            await self._postman.close()
         await self.greeter.close()
         if self._mail is not None:
             await self._mail.close()

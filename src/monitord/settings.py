@@ -12,7 +12,9 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator, model_valida
 from pydantic.fields import FieldInfo
 
 from monitord import settings_alerting
+from monitord.domain.account import RegistrationMode
 from monitord.domain.target import InvalidTargetError, parse_server
+from monitord.settings_accounts import AccountSettings
 from monitord.settings_alerting import AlertingSettings, Listed, is_loopback
 
 PREFIX = "MONITORD_"
@@ -41,7 +43,7 @@ def default_state_dir() -> Path:
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
-class Settings(AlertingSettings):
+class Settings(AlertingSettings, AccountSettings):
     """monitord's settings. Each is the environment variable ``MONITORD_<NAME>``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -239,6 +241,11 @@ class Settings(AlertingSettings):
             )
         if self.port and self.port == self.metrics_port and self.host == self.metrics_host:
             raise ValueError(f"MONITORD_PORT and MONITORD_METRICS_PORT are both {self.port}: change one")
+        if self.registration is RegistrationMode.OPEN and self.egress_mode is not EgressMode.PUBLIC:
+            raise ValueError(
+                "MONITORD_REGISTRATION=open lets strangers check what stands in your network: set "
+                "MONITORD_EGRESS_MODE=public, or MONITORD_REGISTRATION=invitation"
+            )
         if both := set(self.egress_allow) & set(self.egress_deny):
             raise ValueError(
                 f"MONITORD_EGRESS_ALLOW and MONITORD_EGRESS_DENY both name {min(both)}: take it out of one"
@@ -265,8 +272,9 @@ def settings_table() -> str:
 
 
 def _rows() -> Iterator[str]:
+    inherited = AlertingSettings.model_fields | AccountSettings.model_fields
     # Those that are stated here first: pydantic puts inherited ones before them.
-    fields = sorted(Settings.model_fields.items(), key=lambda item: item[0] in AlertingSettings.model_fields)
+    fields = sorted(Settings.model_fields.items(), key=lambda item: item[0] in inherited)
     for name, field in fields:
         names = " or ".join(f"`{each}`" for each in (PREFIX + name.upper(), *OTHER_NAMES.get(name, ())))
         yield f"| {names} | {_default(field)} | {field.description} |"

@@ -13,6 +13,7 @@ from grpc import StatusCode
 
 from monitord.storage.database import Database
 from monitord.v1 import (
+    account_service_pb2,
     auth_pb2,
     auth_service_pb2,
     check_log_service_pb2,
@@ -24,6 +25,7 @@ from monitord.v1 import (
     monitor_service_pb2,
 )
 from tests.conformance.test_contract import OURS, methods, path_of
+from tests.integration.identity.conftest import ADMIN, PASSWORD
 from tests.support.rpc_server import Api, refusal
 
 Path = tuple[str, ...]
@@ -53,8 +55,8 @@ IGNORED = {
     # Of a row of one's own monitor: tested with the monitor's id.
     ("GetCheckLog", ("sequence",)),
 }
-NOT_OURS = {"last_check", "client_id", "chat_id", "topic_id"}
-"""Output only; who a target knows its caller as; and what Telegram calls a chat."""
+NOT_OURS = {"last_check", "user", "client_id", "chat_id", "topic_id"}
+"""Output only (a user is whoever asks); who a target knows its caller as; and what Telegram calls a chat."""
 
 
 def named(method: MethodDescriptor) -> Iterator[Path]:
@@ -151,6 +153,9 @@ async def things_of_ann(api: Api) -> dict[str, object]:
         )
     request = auth_service_pb2.CreateApiKeyRequest(display_name="ann's", scope=auth_pb2.SCOPE_READ)
     key = (await api.auth.CreateApiKey(request, metadata=api.ann.metadata)).api_key
+    signed_in = await api.identity.sessions.login(ADMIN, PASSWORD, "192.0.2.1")
+    sessions = await api.accounts.ListSessions(account_service_pb2.ListSessionsRequest(), metadata=api.ann.metadata)
+    assert signed_in
     window = maintenance_pb2.MaintenanceWindow(name="ann's")
     window.recurring.cron.expression, window.recurring.duration.seconds = "0 3 * * *", 3600
     made = maintenance_service_pb2.CreateMaintenanceWindowRequest(window=window)
@@ -163,6 +168,7 @@ async def things_of_ann(api: Api) -> dict[str, object]:
     await api.mailbox.next()
     outage = await outage_of(api, monitor.id, contact.id)
     return outage | {
+        "session": sessions.sessions[0].id,
         "monitor": monitor.id, "key": key.id, "window": stored.id, "job": job.id, "contact": contact.id,
     }  # fmt: skip
 
@@ -190,6 +196,8 @@ async def outage_of(api: Api, monitor_id: int, contact_id: int) -> dict[str, obj
 def thing_for(method: MethodDescriptor, path: Path) -> str:
     if "ApiKey" in method.name:
         return "key"
+    if method.name == "RevokeSession":
+        return "session"
     if "Ping" in method.name:
         return "job"
     if path[-1] == "incident_id" or ("Incident" in method.name and path[-1] == "id"):

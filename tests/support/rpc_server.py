@@ -25,6 +25,7 @@ from monitord.engine.heartbeats import Heartbeats
 from monitord.identity.contact_links import ContactLinks
 from monitord.identity.principal import Principal
 from monitord.identity.vault import Vault
+from monitord.rpc.accounts import AccountService
 from monitord.rpc.alerts import AlertService
 from monitord.rpc.auth import AuthHandler
 from monitord.rpc.check_logs import CheckLogService
@@ -52,6 +53,7 @@ from monitord.storage.requests import RequestLedger
 from monitord.streaming.feed import LogFeed
 from monitord.streaming.incident_feed import IncidentFeed
 from monitord.v1 import (
+    account_service_pb2_grpc,
     alert_service_pb2_grpc,
     auth_service_pb2_grpc,
     check_log_service_pb2_grpc,
@@ -247,6 +249,7 @@ class Api:
         self.contacts = contact_service_pb2_grpc.ContactServiceStub(self.channel)
         self.incidents = incident_service_pb2_grpc.IncidentServiceStub(self.channel)
         self.alerts = alert_service_pb2_grpc.AlertServiceStub(self.channel)
+        self.accounts = account_service_pb2_grpc.AccountServiceStub(self.channel)
         self.heartbeats = heartbeat_service_pb2_grpc.HeartbeatServiceStub(self.channel)
         self.maintenance = maintenance_service_pb2_grpc.MaintenanceServiceStub(self.channel)
 
@@ -292,6 +295,7 @@ async def running_api(database: Database, *, real_feed: bool = False) -> AsyncIt
             sessions=identity.authenticator,
             now=lambda: NOW,
         ),
+        accounts=AccountService(identity.registration, identity.accounts),
         auth=AuthHandler(identity.sessions, identity.accounts, requests),
         heartbeats=HeartbeatService(
             HeartbeatStore(database),

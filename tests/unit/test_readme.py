@@ -5,6 +5,7 @@ from pathlib import Path
 
 from monitord.settings import settings_table
 from monitord.v1 import (
+    account_service_pb2,
     alert_service_pb2,
     auth_service_pb2,
     check_log_service_pb2,
@@ -26,6 +27,7 @@ def test_every_rpc_that_it_names_exists():
     methods = {
         f"{service.name}.{method.name}"
         for file in (
+            account_service_pb2,
             alert_service_pb2,
             auth_service_pb2,
             check_log_service_pb2,

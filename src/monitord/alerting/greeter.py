@@ -8,7 +8,6 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from monitord.alerting.allowance import Allowance
 from monitord.alerting.dispatcher import SEND_S, Send
 from monitord.domain.contact import Contact
 from monitord.domain.contacts import EmailContact, channel_of
@@ -16,6 +15,7 @@ from monitord.domain.delivery import Attempt
 from monitord.domain.errors import DomainError, FailedPreconditionError
 from monitord.domain.instant import Instant
 from monitord.domain.notice import Notice, NoticeKind, clean
+from monitord.identity.allowance import Allowance
 from monitord.identity.contact_links import ContactLinks, new_code, new_token, read_code, token_hash
 
 UNSUBSCRIBED = "unsubscribed"

@@ -1,5 +1,6 @@
 """Users, their keys, and the first administrator."""
 
+import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeAlias
@@ -18,11 +19,14 @@ from monitord.identity.api_keys import ApiKey, NewApiKey
 from monitord.identity.passwords import Passwords
 from monitord.identity.principal import ApiKeyCredential, Credential, Principal, Scope, SessionCredential
 from monitord.identity.private_file import PrivateFileError
+from monitord.identity.sessions import Session
 from monitord.identity.user import User, normalise_email
 
 SHORTEST_KEY_LIFETIME_S = 60
 LONGEST_KEY_LIFETIME_S = 10 * 365 * 86_400
 LONGEST_DISPLAY_NAME = 100
+LONGEST_FULL_NAME = 200
+_PHONE = re.compile(r"|\+?[0-9][0-9 ()./-]{2,30}")
 
 Transaction: TypeAlias = Any
 """Whatever the storage behind AccountStore has for one; nothing here looks inside."""
@@ -69,6 +73,20 @@ class AccountStore(Protocol):
         """Store a hash, bump the session version, end all sessions and return them; None without such an account."""
         ...
 
+    async def update_user(
+        self, org_id: int, user_id: int, full_name: str | None, phone: str | None, *, at: Instant
+    ) -> User | None:
+        """Change what is not None; return the user, None when there is no such one."""
+        ...
+
+    async def list_sessions(self, org_id: int, user_id: int, *, at: Instant) -> list[Session]:
+        """Return the sessions of a user that are not over, newest first."""
+        ...
+
+    async def end_own_session(self, org_id: int, user_id: int, session_id: UUID, *, at: Instant) -> bool:
+        """End a session of a user; return False when they have none of that id."""
+        ...
+
 
 class Accounts:
     """What users and operators do about accounts. ``ended`` is told of each credential that ended, after the commit."""
@@ -92,6 +110,28 @@ class Accounts:
         if user is None:
             raise UnauthenticatedError(_GONE)
         return user
+
+    async def update_user(self, principal: Principal, full_name: str | None, phone: str | None) -> User:
+        """Change what is not None of whoever is asking. Raises InvalidArgumentError, UnauthenticatedError."""
+        if violations := user_violations(full_name, phone):
+            raise InvalidArgumentError(violations)
+        user = await self._store.update_user(principal.org_id, principal.user_id, full_name, phone, at=self._now())
+        if user is None:
+            raise UnauthenticatedError(_GONE)
+        return user
+
+    async def list_sessions(self, principal: Principal) -> list[Session]:
+        """Return the caller's sessions that are not over, newest first."""
+        return await self._store.list_sessions(principal.org_id, principal.user_id, at=self._now())
+
+    async def revoke_session(self, principal: Principal, session_id: UUID) -> None:
+        """End one of the caller's sessions, its open streams included (T12). Ending it again is no error.
+
+        Raises NotFoundError, for another's session too.
+        """
+        if not await self._store.end_own_session(principal.org_id, principal.user_id, session_id, at=self._now()):
+            raise NotFoundError("You have no session with this id.")
+        self._ended(SessionCredential(session_id, 0))
 
     async def create_api_key(
         self,
@@ -185,6 +225,16 @@ def _keep(keep: Callable[[str], None], secret: str) -> None:
         keep(secret)
     except OSError as error:
         raise PrivateFileError(f"The first administrator's key could not be kept: {error}.") from error
+
+
+def user_violations(full_name: str | None, phone: str | None) -> list[Violation]:
+    """Return what is wrong with what a user says of themselves."""
+    violations = []
+    if full_name is not None and not (len(full_name) <= LONGEST_FULL_NAME and full_name.isprintable()):
+        violations.append(Violation("user.full_name", f"must be at most {LONGEST_FULL_NAME} printable characters"))
+    if phone is not None and not _PHONE.fullmatch(phone):
+        violations.append(Violation("user.phone", "must be empty, or a number such as +49 30 1234567"))
+    return violations
 
 
 def key_violations(display_name: str, lifetime_s: int | None) -> list[Violation]:

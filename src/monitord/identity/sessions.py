@@ -38,6 +38,17 @@ class SignIn(msgspec.Struct, frozen=True):
     user: User
 
 
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """A session, as its owner sees it."""
+
+    id: UUID
+    created_at: Instant
+    expires_at: Instant
+    """Unless it is refreshed."""
+    address: str
+    """From where it was begun; empty: from before that was kept."""
+
+
 class Rotation(msgspec.Struct, frozen=True):
     """A session whose refresh token was just replaced."""
 
@@ -61,6 +72,7 @@ class SessionStore(Protocol):
         *,
         created_at: Instant,
         expires_at: Instant,
+        address: str,
     ) -> bool:
         """Store a session, unless the account's session version has changed meanwhile: then return False."""
         ...
@@ -110,12 +122,12 @@ class Sessions:
             right = await self._hasher.verify(password, account.password_hash if account else None)
             if account is None or not right:
                 raise UnauthenticatedError(_WRONG_LOGIN)
-            pair = await self._begin_session(account)
+            signed_in = await self.begin(account, peer)
         except (UnavailableError, ResourceExhaustedError):
             attempt.undecided()
             raise
         attempt.succeeded()
-        return SignIn(pair, account.user)
+        return signed_in
 
     async def refresh(self, refresh_token: str) -> TokenPair:
         """Return the next tokens of a session.
@@ -154,20 +166,25 @@ class Sessions:
         """
         await self._end(self._issuer.verify_refresh(refresh_token))
 
-    async def _begin_session(self, account: Account) -> TokenPair:
+    async def begin(self, account: Account, peer: str) -> SignIn:
+        """Begin a session for whoever has proven to be the account's owner.
+
+        Raises UnauthenticatedError when the password was changed meanwhile.
+        """
         session_id, now = uuid4(), self._now()
         refresh_token, expires_at = self._issuer.issue_refresh(session_id), now + IDLE_LIFETIME_US
         stored = await self._store.create_session(
-            session_id, account, tokens.digest(refresh_token), created_at=now, expires_at=expires_at
+            session_id, account, tokens.digest(refresh_token), created_at=now, expires_at=expires_at, address=peer
         )
         if not stored:
             # The password was changed while it was verified: it was the old one (T12).
             raise UnauthenticatedError(_WRONG_LOGIN)
         credential = SessionCredential(session_id, account.session_version)
         access, until = self._issuer.issue_access(account.user.id, credential)
-        return TokenPair(
+        pair = TokenPair(
             access_token=access, access_expires_at=until, refresh_token=refresh_token, refresh_expires_at=expires_at
         )
+        return SignIn(pair, account.user)
 
     async def _end(self, session_id: UUID) -> bool:
         changed = await self._store.end_session(session_id, at=self._now())

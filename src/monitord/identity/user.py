@@ -21,6 +21,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     full_name: str
     provider: str
     created_at: Instant
+    phone: str = ""
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,9 +12,8 @@ from monitord.identity.accounts import Accounts, key_violations
 from monitord.identity.api_keys import ApiKey
 from monitord.identity.principal import Scope
 from monitord.identity.sessions import Sessions
-from monitord.identity.tokens import TokenPair
-from monitord.identity.user import User
 from monitord.rpc import context as call
+from monitord.rpc.convert_account import tokens_pb, user_pb
 from monitord.rpc.convert_time import seconds_of, timestamp_pb
 from monitord.rpc.paging import KeyText, decode_page_token, encode_page_token, fingerprint, page_size
 from monitord.v1 import auth_pb2, auth_service_pb2_grpc
@@ -33,7 +32,6 @@ _SCOPES = {
     auth_pb2.SCOPE_ADMIN: Scope.ADMIN,
 }
 _SCOPES_PB = {scope: value for value, scope in _SCOPES.items()}
-_PROVIDERS_PB = {"password": auth_pb2.IDENTITY_PROVIDER_PASSWORD}
 
 
 class _KeyPosition(msgspec.Struct, frozen=True, array_like=True):
@@ -62,12 +60,12 @@ class AuthHandler(auth_service_pb2_grpc.AuthServiceServicer):
     async def Login(self, request: pb.LoginRequest, context: Context) -> pb.LoginResponse:  # noqa: N802
         """Exchange an e-mail address and a password for tokens."""
         signed_in = await self._sessions.login(request.email, request.password, call.peer())
-        return pb.LoginResponse(tokens=_tokens_pb(signed_in.tokens), user=_user_pb(signed_in.user))
+        return pb.LoginResponse(tokens=tokens_pb(signed_in.tokens), user=user_pb(signed_in.user))
 
     async def Refresh(self, request: pb.RefreshRequest, context: Context) -> pb.RefreshResponse:  # noqa: N802
         """Exchange a refresh token for new tokens."""
         pair = await self._sessions.refresh(_required(request.refresh_token, "refresh_token"))
-        return pb.RefreshResponse(tokens=_tokens_pb(pair))
+        return pb.RefreshResponse(tokens=tokens_pb(pair))
 
     async def Logout(self, request: pb.LogoutRequest, context: Context) -> pb.LogoutResponse:  # noqa: N802
         """End a session."""
@@ -76,7 +74,7 @@ class AuthHandler(auth_service_pb2_grpc.AuthServiceServicer):
 
     async def GetUser(self, request: pb.GetUserRequest, context: Context) -> pb.GetUserResponse:  # noqa: N802
         """Return whoever is asking."""
-        return pb.GetUserResponse(user=_user_pb(await self._accounts.get_user(call.principal())))
+        return pb.GetUserResponse(user=user_pb(await self._accounts.get_user(call.principal())))
 
     async def CreateApiKey(  # noqa: N802
         self, request: pb.CreateApiKeyRequest, context: Context
@@ -144,26 +142,6 @@ def _required(value: str, field: str) -> str:
     if not value:
         raise InvalidArgumentError([Violation(field, "is required")])
     return value
-
-
-def _tokens_pb(pair: TokenPair) -> pb.TokenPair:
-    return pb.TokenPair(
-        access_token=pair.access_token,
-        access_token_expire_time=timestamp_pb(pair.access_expires_at),
-        refresh_token=pair.refresh_token,
-        refresh_token_expire_time=timestamp_pb(pair.refresh_expires_at),
-    )
-
-
-def _user_pb(user: User) -> auth_pb2.User:
-    return auth_pb2.User(
-        id=user.id,
-        email=user.email,
-        full_name=user.full_name,
-        provider=_PROVIDERS_PB[user.provider],
-        organisation_id=user.org_id,
-        create_time=timestamp_pb(user.created_at),
-    )
 
 
 def _api_key_pb(key: ApiKey) -> auth_pb2.ApiKey:

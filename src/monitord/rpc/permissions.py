@@ -35,6 +35,7 @@ _INCIDENTS = "/monitord.v1.IncidentService/"
 _ALERTS = "/monitord.v1.AlertService/"
 _HEARTBEATS = "/monitord.v1.HeartbeatService/"
 _AUTH = "/monitord.v1.AuthService/"
+_ACCOUNTS = "/monitord.v1.AccountService/"
 
 RULES: dict[str, Rule] = {
     _MONITORS + "CreateMonitor": _WRITE,
@@ -86,6 +87,15 @@ RULES: dict[str, Rule] = {
     _AUTH + "CreateApiKey": _ADMIN,
     _AUTH + "ListApiKeys": _ADMIN,
     _AUTH + "RevokeApiKey": _ADMIN,
+    _ACCOUNTS + "Register": _PUBLIC,
+    _ACCOUNTS + "VerifyEmail": _PUBLIC,
+    _ACCOUNTS + "RequestPasswordReset": _PUBLIC,
+    _ACCOUNTS + "ResetPassword": _PUBLIC,
+    _ACCOUNTS + "ChangePassword": _ADMIN,
+    _ACCOUNTS + "InviteUser": _ADMIN,
+    _ACCOUNTS + "UpdateUser": _ADMIN,
+    _ACCOUNTS + "ListSessions": _ADMIN,
+    _ACCOUNTS + "RevokeSession": _ADMIN,
     "/grpc.health.v1.Health/Check": _PUBLIC,
     "/grpc.health.v1.Health/List": _PUBLIC,
     "/grpc.health.v1.Health/Watch": _PUBLIC,

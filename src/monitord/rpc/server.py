@@ -12,6 +12,7 @@ import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from monitord.rpc.accounts import AccountService
 from monitord.rpc.alerts import AlertService
 from monitord.rpc.check_logs import CheckLogService
 from monitord.rpc.contacts import ContactService
@@ -24,6 +25,8 @@ from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.monitors import MonitorService
 from monitord.rpc.permissions import RULES
 from monitord.v1 import (
+    account_service_pb2,
+    account_service_pb2_grpc,
     alert_service_pb2,
     alert_service_pb2_grpc,
     auth_service_pb2,
@@ -98,6 +101,7 @@ class Services:
     contacts: ContactService
     incidents: IncidentService
     alerts: AlertService
+    accounts: AccountService
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +223,7 @@ SERVICE_NAMES = [
         incident_service_pb2,
         alert_service_pb2,
         auth_service_pb2,
+        account_service_pb2,
     )
     for service in file.DESCRIPTOR.services_by_name.values()
 ]
@@ -234,6 +239,7 @@ def _register(server: grpc.aio.Server, services: Services, health: Health) -> No
     contact_service_pb2_grpc.add_ContactServiceServicer_to_server(services.contacts, server)
     incident_service_pb2_grpc.add_IncidentServiceServicer_to_server(services.incidents, server)
     alert_service_pb2_grpc.add_AlertServiceServicer_to_server(services.alerts, server)
+    account_service_pb2_grpc.add_AccountServiceServicer_to_server(services.accounts, server)
     maintenance_service_pb2_grpc.add_MaintenanceServiceServicer_to_server(services.maintenance, server)
     health_pb2_grpc.add_HealthServicer_to_server(health, untyped)
     reflected = [*SERVICE_NAMES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]

@@ -9,11 +9,13 @@ from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from uuid import UUID
 
+import asyncpg
+
 from monitord.domain.instant import Instant, Micros, from_datetime, to_datetime
 from monitord.identity.api_keys import ApiKey
 from monitord.identity.authenticator import ApiKeyState, SessionState
 from monitord.identity.principal import Scope
-from monitord.identity.sessions import Rotation
+from monitord.identity.sessions import Rotation, Session
 from monitord.identity.user import Account, User
 from monitord.storage.database import Database, Row, Transaction
 
@@ -21,16 +23,16 @@ _BOOTSTRAP_LOCK = 0x6D6F_6E69_0001
 """Of pg_advisory_xact_lock: one process at a time looks whether there is a user yet."""
 
 ACCOUNT = """
-SELECT id, org_id, email, fullname, provider, created_at, password_hash, session_version
+SELECT id, org_id, email, fullname, provider, created_at, phone, password_hash, session_version
 FROM users WHERE lower(email) = lower($1)
 """
 
-USER = "SELECT id, org_id, email, fullname, provider, created_at FROM users WHERE org_id = $1 AND id = $2"
+USER = "SELECT id, org_id, email, fullname, provider, created_at, phone FROM users WHERE org_id = $1 AND id = $2"
 
 # The lock on the user's row makes this wait for a change of password that is under way, and then find its version.
 CREATE_SESSION = """
-INSERT INTO sessions (id, user_id, refresh_hash, created_at, expires_at)
-SELECT $1, id, $4, $5, $6 FROM users WHERE id = $2 AND session_version = $3 FOR SHARE
+INSERT INTO sessions (id, user_id, refresh_hash, created_at, expires_at, address)
+SELECT $1, id, $4, $5, $6, $7 FROM users WHERE id = $2 AND session_version = $3 FOR SHARE
 """
 
 ROTATE_SESSION = """
@@ -88,11 +90,44 @@ WITH org AS (
 ), admin AS (
     INSERT INTO users (org_id, email, role, password_hash, created_at, updated_at)
     SELECT id, $1, 'ADMIN', $2, $3, $3 FROM org
-    RETURNING id, org_id, email, fullname, provider, created_at
+    RETURNING id, org_id, email, fullname, provider, created_at, phone
 ), profile AS (
     INSERT INTO user_profile (user_id) SELECT id FROM admin
 )
-SELECT id, org_id, email, fullname, provider, created_at FROM admin
+SELECT id, org_id, email, fullname, provider, created_at, phone FROM admin
+"""
+
+CREATE_USER = """
+WITH org AS (
+    INSERT INTO organisations (name, created_at)
+    SELECT $1, $4 WHERE NOT EXISTS (SELECT FROM users WHERE lower(email) = lower($1)) RETURNING id
+), made AS (
+    INSERT INTO users (org_id, email, fullname, password_hash, created_at, updated_at)
+    SELECT id, $1, $2, $3, $4, $4 FROM org
+    RETURNING id, org_id, email, fullname, provider, created_at, phone
+), profile AS (
+    INSERT INTO user_profile (user_id) SELECT id FROM made
+)
+SELECT id, org_id, email, fullname, provider, created_at, phone FROM made
+"""
+
+ROLE = "SELECT role FROM users WHERE org_id = $1 AND id = $2"
+
+UPDATE_USER = """
+UPDATE users SET fullname = COALESCE($3, fullname), phone = COALESCE($4, phone), updated_at = $5
+WHERE org_id = $1 AND id = $2 RETURNING id, org_id, email, fullname, provider, created_at, phone
+"""
+
+LIST_SESSIONS = """
+SELECT s.id, s.created_at, s.expires_at, s.address
+FROM sessions AS s JOIN users AS u ON u.id = s.user_id
+WHERE u.org_id = $1 AND u.id = $2 AND s.ended_at IS NULL AND s.expires_at > $3
+ORDER BY s.created_at DESC, s.id LIMIT 1000
+"""
+
+END_OWN_SESSION = """
+UPDATE sessions AS s SET ended_at = COALESCE(s.ended_at, $4)
+FROM users AS u WHERE u.id = s.user_id AND u.org_id = $1 AND u.id = $2 AND s.id = $3
 """
 
 REPLACE_HASH = """
@@ -128,7 +163,14 @@ class AccountStore:
         return None if row is None else _user(row)
 
     async def create_session(
-        self, session_id: UUID, account: Account, refresh_digest: bytes, *, created_at: Instant, expires_at: Instant
+        self,
+        session_id: UUID,
+        account: Account,
+        refresh_digest: bytes,
+        *,
+        created_at: Instant,
+        expires_at: Instant,
+        address: str,
     ) -> bool:
         """Store a session, unless the account's session version has changed meanwhile: then return False."""
         async with self._database.connection() as connection:
@@ -140,6 +182,7 @@ class AccountStore:
                 refresh_digest,
                 to_datetime(created_at),
                 to_datetime(expires_at),
+                address,
             )
         return _touched(status) == 1
 
@@ -253,6 +296,49 @@ class AccountStore:
             rows = await tx.fetch(END_ALL_SESSIONS, user_id, to_datetime(at))
         return [row["id"] for row in rows]
 
+    async def create_user(self, email: str, full_name: str, password_hash: str | None, *, at: Instant) -> User | None:
+        """Store a user with an organisation of their own; None when the address has an account."""
+        try:
+            async with self._database.transaction() as tx:
+                row = await tx.fetchrow(CREATE_USER, email, full_name, password_hash, to_datetime(at))
+        except asyncpg.UniqueViolationError:  # made at the same moment
+            return None
+        return None if row is None else _user(row)
+
+    async def role(self, org_id: int, user_id: int) -> str | None:
+        """Return ``ADMIN`` or ``USER``; None when there is no such user."""
+        async with self._database.connection() as connection:
+            found: str | None = await connection.fetchval(ROLE, org_id, user_id)
+        return found
+
+    async def update_user(
+        self, org_id: int, user_id: int, full_name: str | None, phone: str | None, *, at: Instant
+    ) -> User | None:
+        """Change what is not None; return the user, None when there is no such one."""
+        async with self._database.transaction() as tx:
+            row = await tx.fetchrow(UPDATE_USER, org_id, user_id, full_name, phone, to_datetime(at))
+        return None if row is None else _user(row)
+
+    async def list_sessions(self, org_id: int, user_id: int, *, at: Instant) -> list[Session]:
+        """Return the sessions of a user that are not over, newest first; at most 1,000."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(LIST_SESSIONS, org_id, user_id, to_datetime(at))
+        return [
+            Session(
+                id=row["id"],
+                created_at=from_datetime(row["created_at"]),
+                expires_at=from_datetime(row["expires_at"]),
+                address=row["address"],
+            )
+            for row in rows
+        ]
+
+    async def end_own_session(self, org_id: int, user_id: int, session_id: UUID, *, at: Instant) -> bool:
+        """End a session of a user; return False when they have none of that id."""
+        async with self._database.connection() as connection:
+            status = await connection.execute(END_OWN_SESSION, org_id, user_id, session_id, to_datetime(at))
+        return _touched(status) == 1
+
 
 def _user(row: Row) -> User:
     return User(
@@ -262,6 +348,7 @@ def _user(row: Row) -> User:
         full_name=row["fullname"],
         provider=row["provider"],
         created_at=from_datetime(row["created_at"]),
+        phone=row["phone"],
     )
 
 

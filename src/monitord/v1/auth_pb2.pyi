@@ -78,6 +78,7 @@ class User(_message.Message):
     PROVIDER_FIELD_NUMBER: _builtins.int
     ORGANISATION_ID_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """The user."""
     email: _builtins.str
@@ -88,6 +89,8 @@ class User(_message.Message):
     """How they sign in."""
     organisation_id: _builtins.int
     """The organisation whose monitors they see: their personal one."""
+    phone: _builtins.str
+    """A telephone number, such as `+49 30 1234567`; empty: none."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """Since when the account exists."""
@@ -101,10 +104,11 @@ class User(_message.Message):
         provider: Global___IdentityProvider.ValueType = ...,
         organisation_id: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        phone: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "email", b"email", "full_name", b"full_name", "id", b"id", "organisation_id", b"organisation_id", "provider", b"provider"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "email", b"email", "full_name", b"full_name", "id", b"id", "organisation_id", b"organisation_id", "phone", b"phone", "provider", b"provider"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

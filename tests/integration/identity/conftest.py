@@ -6,16 +6,20 @@ from dataclasses import dataclass
 import pytest
 
 from monitord.domain.instant import SECOND, Instant
+from monitord.domain.letter import Letter
 from monitord.identity.accounts import Accounts
+from monitord.identity.address_proofs import AddressProofs
 from monitord.identity.authenticator import Authenticator
 from monitord.identity.passwords import Passwords
 from monitord.identity.principal import Principal
+from monitord.identity.registration import Registration, RegistrationMode
 from monitord.identity.sessions import Sessions
 from monitord.identity.throttle import LoginThrottle
 from monitord.identity.tokens import Tokens
 from monitord.identity.upkeep import Upkeep
 from monitord.identity.vault import Vault
 from monitord.storage.accounts import AccountStore
+from monitord.storage.address_proofs import AddressProofStore
 from monitord.storage.database import Database
 
 ADMIN = "admin@localhost"
@@ -53,7 +57,29 @@ class Identity:
         self.sessions = Sessions(
             self.store, self.hasher, self.tokens, self.throttle, now=clock.now, ended=self.authenticator.forget
         )
+        self.letters: list[Letter] = []
+        self.registration = self.registering(RegistrationMode.OPEN)
         self.accounts = Accounts(self.store, self.hasher, now=clock.now, ended=self.authenticator.forget)
+
+    def registering(self, mode: RegistrationMode, *, mail: bool = True) -> Registration:
+        """Return what registers people, by another rule than ``open``."""
+        proofs = AddressProofs(
+            AddressProofStore(self.database),
+            Vault([bytes(32)]).derive,
+            lambda: "http://public.test",
+            now=self.clock.now,
+        )
+        return Registration(
+            self.store,
+            proofs,
+            self.hasher,
+            self.sessions,
+            self.throttle,
+            mode=mode,
+            post=self.letters.append if mail else None,
+            now=self.clock.now,
+            ended=self.authenticator.forget,
+        )
 
     async def admin(self) -> Principal:
         """Bootstrap, and return the administrator as their first key proves them."""

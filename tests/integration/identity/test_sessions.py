@@ -238,7 +238,9 @@ async def test_a_login_beside_an_uncommitted_new_password_waits_for_it(identity:
     async with identity.database.transaction() as tx:
         await tx.execute("UPDATE users SET session_version = session_version + 1")
         creating = asyncio.create_task(
-            identity.store.create_session(uuid4(), account, b"x" * 32, created_at=now, expires_at=now + MINUTE)
+            identity.store.create_session(
+                uuid4(), account, b"x" * 32, created_at=now, expires_at=now + MINUTE, address=""
+            )
         )
         async with identity.database.connection() as connection:
             waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%sessions%'"

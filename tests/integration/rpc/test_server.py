@@ -19,6 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from monitord.rpc import server as server_module
+from monitord.rpc.accounts import AccountService
 from monitord.rpc.alerts import AlertService
 from monitord.rpc.contacts import ContactService
 from monitord.rpc.heartbeats import HeartbeatService
@@ -42,6 +43,11 @@ class Auth(auth_service_pb2_grpc.AuthServiceServicer):
 
 
 class Heartbeats(HeartbeatService):
+    def __init__(self) -> None:
+        pass
+
+
+class AnyAccounts(AccountService):
     def __init__(self) -> None:
         pass
 
@@ -86,6 +92,7 @@ def server(readiness: FakeReadiness | None = None, monitors: Monitors | None = N
         contacts=Contacts(),
         incidents=Incidents(),
         alerts=Alerts(),
+        accounts=AnyAccounts(),
     )
     wish: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "tls": None} | changes
     return RpcServer(

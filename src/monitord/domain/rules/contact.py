@@ -18,24 +18,20 @@ from monitord.domain.contacts import (
     channel_of,
 )
 from monitord.domain.errors import Violation
+from monitord.domain.rules.address import of_address
 from monitord.domain.rules.connection import of_secret
 from monitord.domain.rules.headers import of_headers
 from monitord.domain.rules.monitor import MAX_NAME_CHARS, MAX_TIMEOUT_MS
 from monitord.domain.rules.wording import VISIBLE, has_controls, quoted
 from monitord.domain.rules.zone import of_zone
 from monitord.domain.secrets import Secret
-from monitord.domain.target import InvalidTargetError, parse_endpoint, parse_target
+from monitord.domain.target import InvalidTargetError, parse_target
 
-MAX_ADDRESS_CHARS = 254
-MAX_LOCAL_CHARS = 64
-"""RFC 5321, 4.5.3.1."""
 MAX_DELAY_S = 86_400
 MAX_ESCALATION_S = 7 * 86_400
 MIN_REMINDER_S = 300
 MAX_REMINDER_S = 7 * 86_400
 
-# RFC 5321, 4.1.2: a dot-string. Quoted local parts exist on paper alone.
-_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _BOT_TOKEN = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]{20,100}")
 _CHAT = re.compile(r"-?[0-9]{1,20}|@[A-Za-z][A-Za-z0-9_]{3,63}")
 _ROUTING_KEY = re.compile(r"[A-Za-z0-9]{32}")
@@ -84,23 +80,7 @@ def _of_identity(spec: ContactSpec) -> Iterator[Violation]:
 
 
 def _of_email(channel: EmailContact) -> Iterator[Violation]:
-    local, at, domain = channel.address.rpartition("@")
-    right = "such as ann@example.org"
-    if not at or len(channel.address) > MAX_ADDRESS_CHARS:
-        yield Violation("address", f"must be an address of at most {MAX_ADDRESS_CHARS} characters, {right}")
-    elif len(local) > MAX_LOCAL_CHARS or not _LOCAL.fullmatch(local):
-        yield Violation(
-            "address",
-            f"must have 1 to {MAX_LOCAL_CHARS} ASCII letters, digits or any of !#$%&'*+/=?^_`{{|}}~.- before the @, "
-            f"{right}, not {quoted(local)}",
-        )
-    else:
-        try:
-            wrong = "it is an address of a machine" if parse_endpoint(domain, 25).literal is not None else ""
-        except InvalidTargetError as error:
-            wrong = str(error)
-        if wrong:
-            yield Violation("address", f"must have the name of a host after the @, {right}: {wrong}")
+    yield from of_address(channel.address, "address")
 
 
 def _of_webhook(channel: WebhookContact) -> Iterator[Violation]:

@@ -1,25 +1,13 @@
-"""The pages behind the links in mails. Each shows a button: scanners of mail open every link (RFC 8058)."""
+"""The pages behind the links in alerts. Each shows a button: scanners of mail open every link (RFC 8058)."""
 
 from typing import Protocol
 
 from aiohttp import web
-from jinja2 import Environment, PackageLoader, select_autoescape
 
 from monitord.domain.contact import Contact
 from monitord.domain.errors import NotFoundError, UnavailableError
 from monitord.identity.contact_links import TOKEN, ContactLinks
-
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'",
-}
-_NO_LINK = (
-    "This link is not valid",
-    "It was used already, has expired, or is not whole. A new one is sent on request of whoever added this address.",
-)
+from monitord.pages.page import Pages
 
 
 class Greeter(Protocol):
@@ -44,8 +32,7 @@ class ContactPages:
     def __init__(self, greeter: Greeter, links: ContactLinks) -> None:
         self._greeter = greeter
         self._links = links
-        pages = Environment(loader=PackageLoader("monitord.alerting"), autoescape=select_autoescape())
-        self._page = pages.get_template("page.html.j2")
+        self._pages = Pages()
 
     def routes(self) -> list[web.RouteDef]:
         """Return what is to be served."""
@@ -60,43 +47,34 @@ class ContactPages:
         token = request.match_info["token"]
         try:
             if not TOKEN.fullmatch(token) or not await self._greeter.is_asked(token):
-                return self._show(404, *_NO_LINK)
+                return self._pages.no_link()
         except UnavailableError:
-            return self._away()
-        return self._show(200, "Alerts to this address?", "Send what happens to the monitors here.", "Yes, send them")
+            return self._pages.away()
+        return self._pages.show(200, "Alerts to this address?", "Of what happens to monitors.", "Yes, send them")
 
     async def _confirm(self, request: web.Request) -> web.Response:
         token = request.match_info["token"]
         try:
             contact = await self._greeter.confirm_by_link(token) if TOKEN.fullmatch(token) else None
         except UnavailableError:
-            return self._away()
+            return self._pages.away()
         if contact is None:
-            return self._show(404, *_NO_LINK)
-        return self._show(200, "Confirmed", f"Alerts will be sent to {contact.spec.channel.shown}.")
+            return self._pages.no_link()
+        return self._pages.show(200, "Confirmed", f"Alerts will be sent to {contact.spec.channel.shown}.")
 
     async def _ask_to_unsubscribe(self, request: web.Request) -> web.Response:
         if self._links.read_unsubscribe(request.match_info["token"]) is None:
-            return self._show(404, *_NO_LINK)
-        return self._show(200, "No more alerts?", "Nothing more will be sent to this address.", "Send no more")
+            return self._pages.no_link()
+        return self._pages.show(200, "No more alerts?", "Nothing more will be sent to this address.", "Send no more")
 
     async def _unsubscribe(self, request: web.Request) -> web.Response:
         found = self._links.read_unsubscribe(request.match_info["token"])
         if found is None:
-            return self._show(404, *_NO_LINK)
+            return self._pages.no_link()
         try:
             await self._greeter.unsubscribe(*found)
         except NotFoundError:
             pass  # deleted meanwhile: nothing is sent to it, which is what was asked for
         except UnavailableError:
-            return self._away()
-        return self._show(200, "Done", "Nothing more will be sent to this address.")
-
-    def _away(self) -> web.Response:
-        response = self._show(503, "Not now", "Nothing was changed: try again in a minute.")
-        response.headers["Retry-After"] = "60"
-        return response
-
-    def _show(self, status: int, title: str, text: str, button: str = "") -> web.Response:
-        page = self._page.render(title=title, text=text, button=button)
-        return web.Response(status=status, text=page, content_type="text/html", headers=_HEADERS)
+            return self._pages.away()
+        return self._pages.show(200, "Done", "Nothing more will be sent to this address.")

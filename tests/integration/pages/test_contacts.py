@@ -8,7 +8,6 @@ import pytest
 from aiohttp import web
 
 from monitord.alerting.greeter import Greeter
-from monitord.alerting.pages import ContactPages
 from monitord.domain.contact import Contact, ContactSpec
 from monitord.domain.contacts import Channel, EmailContact
 from monitord.domain.delivery import Attempt, Outcome
@@ -16,6 +15,7 @@ from monitord.domain.notice import Notice
 from monitord.http_server import HttpServer
 from monitord.identity.contact_links import ContactLinks
 from monitord.identity.vault import Vault
+from monitord.pages.contacts import ContactPages
 from monitord.storage.confirmations import ConfirmationStore
 from monitord.storage.contacts import ContactStore
 from monitord.storage.database import Database

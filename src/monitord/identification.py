@@ -1,0 +1,71 @@
+"""Builds what knows who is asking: accounts, sessions, keys, and how people get an account or back into theirs."""
+
+from collections.abc import Callable
+
+from monitord.domain.instant import Instant
+from monitord.domain.letter import Letter
+from monitord.identity.accounts import Accounts
+from monitord.identity.address_proofs import AddressProofs
+from monitord.identity.authenticator import Authenticator
+from monitord.identity.passwords import Passwords
+from monitord.identity.registration import Registration
+from monitord.identity.sessions import Sessions
+from monitord.identity.throttle import LoginThrottle
+from monitord.identity.tokens import Tokens
+from monitord.identity.upkeep import Upkeep
+from monitord.identity.vault import Vault
+from monitord.pages.accounts import AccountPages
+from monitord.rpc.accounts import AccountService
+from monitord.rpc.auth import AuthHandler, RequestLedger
+from monitord.settings import Settings
+from monitord.storage.accounts import AccountStore
+from monitord.storage.address_proofs import AddressProofStore
+from monitord.storage.database import Database
+
+
+class Identification:
+    """Everything between a credential and a principal. Construction wires; ``close`` ends what is open."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        vault: Vault,
+        *,
+        now: Callable[[], Instant],
+        post: Callable[[Letter], None] | None,
+        base: Callable[[], str],
+    ) -> None:
+        """Take what sends mails, None where mail is not set up, and what gives the beginning of links."""
+        store, throttle = AccountStore(database), LoginThrottle()
+        tokens = Tokens(vault.derive, now=now)
+        self._passwords = Passwords()
+        self.upkeep = Upkeep(store, now=now)
+        self.authenticator = Authenticator(store, tokens, now=now, on_use=self.upkeep.note_use)
+        ended = self.authenticator.forget
+        self.accounts = Accounts(store, self._passwords, now=now, ended=ended)
+        self._sessions = Sessions(store, self._passwords, tokens, throttle, now=now, ended=ended)
+        self._registration = Registration(
+            store,
+            AddressProofs(AddressProofStore(database), vault.derive, base, now=now),
+            self._passwords,
+            self._sessions,
+            throttle,
+            mode=settings.registration,
+            post=post,
+            now=now,
+            ended=ended,
+        )
+        self.pages = AccountPages(self._registration)
+
+    def auth_service(self, requests: RequestLedger) -> AuthHandler:
+        """Return what serves signing in and keys."""
+        return AuthHandler(self._sessions, self.accounts, requests)
+
+    def account_service(self) -> AccountService:
+        """Return what serves accounts."""
+        return AccountService(self._registration, self.accounts)
+
+    def close(self) -> None:
+        """End what is open."""
+        self._passwords.close()

@@ -1,0 +1,71 @@
+"""What mails about accounts say."""
+
+from monitord.domain.letter import Letter
+from monitord.identity.address_proofs import Proof
+
+
+def verify(email: str, proof: Proof, key: str) -> Letter:
+    """Return the mail that asks whether the address is theirs who registered with it."""
+    return Letter(
+        key=key,
+        recipient=email,
+        subject="Confirm your address",
+        paragraphs=("Somebody, hopefully you, registered with this address. Confirm it to have your account.",),
+        button="Confirm",
+        link=proof.link,
+        code=proof.code,
+        small_print="Both are valid for 24 hours. If it was not you, do nothing: there will be no account.",
+    )
+
+
+def exists(email: str, key: str) -> Letter:
+    """Return the mail to somebody who has an account already; whoever registered is not told (T14)."""
+    return Letter(
+        key=key,
+        recipient=email,
+        subject="You have an account already",
+        paragraphs=(
+            "Somebody, perhaps you, tried to register with this address. It has an account: sign in, or ask for a new "
+            "password if you don't know yours any more.",
+        ),
+        small_print="If it was not you, there is nothing to do: nothing was changed.",
+    )
+
+
+def reset(email: str, proof: Proof, key: str) -> Letter:
+    """Return the mail by which a new password can be set."""
+    return Letter(
+        key=key,
+        recipient=email,
+        subject="Set a new password",
+        paragraphs=("Somebody, hopefully you, asked to set a new password for the account of this address.",),
+        button="Set a new password",
+        link=proof.link,
+        code=proof.code,
+        small_print="Both are valid for an hour. If it was not you, do nothing: your password stays as it is.",
+    )
+
+
+def invitation(email: str, inviter: str, proof: Proof, key: str) -> Letter:
+    """Return the mail that invites somebody to register."""
+    return Letter(
+        key=key,
+        recipient=email,
+        subject="You are invited to monitord",
+        paragraphs=(f"{inviter} invites you to watch websites and services with monitord.",),
+        button="Register",
+        link=proof.link,
+        code=proof.code,
+        small_print="Both are valid for 7 days. If you don't want to, do nothing.",
+    )
+
+
+def changed(email: str, key: str) -> Letter:
+    """Return the mail that tells of a new password, so that its owner knows if it was somebody else."""
+    return Letter(
+        key=key,
+        recipient=email,
+        subject="Your password was changed",
+        paragraphs=("The password of your account was changed, and all of its sessions have ended.",),
+        small_print="If it was not you, ask for a new password at once.",
+    )

@@ -1,0 +1,127 @@
+"""AccountService: from messages to identity and back. Who is asking comes from the call's context alone (T10)."""
+
+# ruff: noqa: N802 (the generated base class names the methods)
+
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import grpc
+
+from monitord.domain.errors import InvalidArgumentError, Violation
+from monitord.domain.rules.wording import quoted
+from monitord.identity.accounts import Accounts
+from monitord.identity.principal import SessionCredential
+from monitord.identity.registration import Registration
+from monitord.rpc import context as call
+from monitord.rpc.convert_account import tokens_pb, user_pb
+from monitord.rpc.convert_time import timestamp_pb
+from monitord.v1 import account_service_pb2 as pb
+from monitord.v1 import account_service_pb2_grpc
+
+Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
+
+_WRITABLE = ("full_name", "phone")
+
+
+class AccountService(account_service_pb2_grpc.AccountServiceServicer):
+    """Serves AccountService."""
+
+    def __init__(self, registration: Registration, accounts: Accounts) -> None:
+        self._registration = registration
+        self._accounts = accounts
+
+    async def Register(self, request: pb.RegisterRequest, context: Context) -> pb.RegisterResponse:
+        """Begin an account."""
+        signed_in = await self._registration.register(
+            request.email,
+            request.password,
+            request.full_name,
+            call.peer(),
+            invitation=request.invitation_token,
+            code=request.invitation_code,
+        )
+        if signed_in is None:
+            return pb.RegisterResponse()
+        return pb.RegisterResponse(tokens=tokens_pb(signed_in.tokens), user=user_pb(signed_in.user))
+
+    async def VerifyEmail(self, request: pb.VerifyEmailRequest, context: Context) -> pb.VerifyEmailResponse:
+        """Make the account whose address is proven."""
+        signed_in = await self._registration.verify_email(
+            call.peer(), token=request.token, email=request.email, code=request.code
+        )
+        return pb.VerifyEmailResponse(tokens=tokens_pb(signed_in.tokens), user=user_pb(signed_in.user))
+
+    async def RequestPasswordReset(
+        self, request: pb.RequestPasswordResetRequest, context: Context
+    ) -> pb.RequestPasswordResetResponse:
+        """Send a mail by which a new password can be set."""
+        await self._registration.request_reset(request.email, call.peer())
+        return pb.RequestPasswordResetResponse()
+
+    async def ResetPassword(self, request: pb.ResetPasswordRequest, context: Context) -> pb.ResetPasswordResponse:
+        """Set a new password by a mail."""
+        await self._registration.reset(
+            request.new_password, token=request.token, email=request.email, code=request.code
+        )
+        return pb.ResetPasswordResponse()
+
+    async def ChangePassword(self, request: pb.ChangePasswordRequest, context: Context) -> pb.ChangePasswordResponse:
+        """Set a new password by the old one."""
+        signed_in = await self._registration.change_password(
+            call.principal(), request.old_password, request.new_password, call.peer()
+        )
+        return pb.ChangePasswordResponse(tokens=tokens_pb(signed_in.tokens))
+
+    async def InviteUser(self, request: pb.InviteUserRequest, context: Context) -> pb.InviteUserResponse:
+        """Invite somebody to register."""
+        await self._registration.invite(call.principal(), request.email)
+        return pb.InviteUserResponse()
+
+    async def UpdateUser(self, request: pb.UpdateUserRequest, context: Context) -> pb.UpdateUserResponse:
+        """Change what the caller says of themselves."""
+        changes = {path: getattr(request.user, path) for path in _paths_of(request)}
+        user = await self._accounts.update_user(call.principal(), changes.get("full_name"), changes.get("phone"))
+        return pb.UpdateUserResponse(user=user_pb(user))
+
+    async def ListSessions(self, request: pb.ListSessionsRequest, context: Context) -> pb.ListSessionsResponse:
+        """Return the caller's sessions."""
+        principal = call.principal()
+        own = principal.credential.session_id if isinstance(principal.credential, SessionCredential) else None
+        return pb.ListSessionsResponse(
+            sessions=[
+                pb.Session(
+                    id=str(session.id),
+                    create_time=timestamp_pb(session.created_at),
+                    expire_time=timestamp_pb(session.expires_at),
+                    address=session.address,
+                    current=session.id == own,
+                )
+                for session in await self._accounts.list_sessions(principal)
+            ]
+        )
+
+    async def RevokeSession(self, request: pb.RevokeSessionRequest, context: Context) -> pb.RevokeSessionResponse:
+        """End one of the caller's sessions."""
+        try:
+            session_id = UUID(request.id)
+        except ValueError:
+            raise InvalidArgumentError(
+                [Violation("id", "must be the id of a session, as ListSessions gives it")]
+            ) from None
+        await self._accounts.revoke_session(call.principal(), session_id)
+        return pb.RevokeSessionResponse()
+
+
+def _paths_of(request: pb.UpdateUserRequest) -> list[str]:
+    asked = list(request.update_mask.paths)
+    if not asked:
+        return [field.name for field, _ in request.user.ListFields() if field.name in _WRITABLE]
+    wrong = [path for path in asked if path not in _WRITABLE and path != "*"]
+    if wrong:
+        raise InvalidArgumentError(
+            [
+                Violation("update_mask", f"{quoted(path)} is no field to change; valid are *, full_name and phone")
+                for path in wrong[:10]
+            ]
+        )
+    return list(_WRITABLE) if "*" in asked else asked

@@ -1,0 +1,15 @@
+"""The settings of accounts: who may have one."""
+
+from pydantic import BaseModel, Field
+
+from monitord.domain.account import RegistrationMode
+
+
+class AccountSettings(BaseModel):
+    """Who may have an account. A part of ``Settings``."""
+
+    registration: RegistrationMode = Field(
+        RegistrationMode.OFF,
+        description="Who may register: `off` nobody, `invitation` those whom an administrator invites (InviteUser), "
+        "`open` everybody, which demands `MONITORD_EGRESS_MODE=public`. Both need mail to be set up.",
+    )

@@ -1,0 +1,10 @@
+"""Accounts: registration, resets of passwords, sessions that can be told apart."""
+
+from monitord.storage.migrations.script import execute
+
+revision = "0009"
+down_revision = "0007"
+
+
+def upgrade() -> None:
+    execute(__file__)
