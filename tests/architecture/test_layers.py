@@ -164,7 +164,8 @@ EXCEPT = {
     "src/monitord/probes/dial.py": {"open_connection"},  # the dialler's own
     # A browser's proxy: the dialler made its connections, and the socket that it listens on came out of a cage.
     "src/monitord/evidence/capture/proxy.py": {"open_connection"},
-    "src/monitord/evidence/capture/chromium.py": {"socket", "socketpair", "open_connection"},  # to that cage
+    "src/monitord/evidence/capture/chromium.py": {"socketpair", "open_connection"},  # to that cage
+    "src/monitord/evidence/capture/process.py": {"socket"},  # what came out of it
     "src/monitord/evidence/capture/cage.py": {"socket"},  # within it
     "src/monitord/probes/outbound.py": {"ClientSession", "socket"},  # each socket is judged where it is made
 }

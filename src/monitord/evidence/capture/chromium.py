@@ -2,14 +2,11 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import secrets
 import shutil
-import signal
 import socket
 import sys
-import tempfile
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -19,21 +16,18 @@ import structlog
 
 from monitord.evidence.capture import cage
 from monitord.evidence.capture.account import Account, account
-from monitord.evidence.capture.devtools import DevTools, DevToolsError
+from monitord.evidence.capture.devtools import BrowserGoneError, DevTools, DevToolsError
 from monitord.evidence.capture.flags import command_line
 from monitord.evidence.capture.page import Page
+from monitord.evidence.capture.process import END_S, Cage, end, folder_for, receive, start, words_of
 from monitord.evidence.capture.proxy import Policy, Proxy, Way
 from monitord.evidence.shot import CaptureError, Image
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
 """Names under which systems have it."""
 
-_CAGE = Path(cage.__file__)
 _CAGED_PORT = 3128
 """Of the proxy, on the loopback of the browser's own network."""
-_READY_S = 5.0
-_END_S = 3.0
-_LINES_KEPT = 30
 _NO_SANDBOX = "No usable sandbox"
 
 _log = structlog.get_logger(__name__)
@@ -53,26 +47,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """And threads, of its user."""
     limit_s: float = 20.0
     """In all; whoever asks for the shot usually has less patience."""
-
-
-class Cage(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``cage.py`` is told."""
-
-    parent: int
-    uid: int
-    gid: int
-    folder: str
-    hidden: Sequence[str]
-    isolate: bool
-    port: int
-    control: int
-    devtools: int
-    memory_bytes: int
-    disk_bytes: int
-    limit_s: float
-    limits: dict[str, int]
-    command: list[str]
-    environment: dict[str, str]
 
 
 def find_chromium(setting: str | None) -> Path | None:
@@ -123,7 +97,7 @@ class Chromium:
         user = account()
         page = Page(password)
         try:
-            async with _folder(user) as folder, self._browser(folder, user, proxy, page):
+            async with folder_for(user) as folder, self._browser(folder, user, proxy, page):
                 return await page.shoot(url)
         except CaptureError as error:
             if proxy.last_error and "can't be shown" in str(error):
@@ -144,30 +118,24 @@ class Chromium:
             configuration = self._configuration(
                 folder, user, isolate, command, control=control[1].fileno(), devtools=devtools[1].fileno()
             )
-            process = await asyncio.create_subprocess_exec(
-                *[sys.executable, "-I", "-S", str(_CAGE), json.dumps(msgspec.to_builtins(configuration))],
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-                pass_fds=(control[1].fileno(), devtools[1].fileno()),
-                start_new_session=True,
-                env={"LC_ALL": "C.UTF-8", "PATH": os.defpath},
-            )
+            process = await start(configuration)
             control[1].close()
             devtools[1].close()
-            async with _words(process) as words:
+            async with words_of(process) as words:
                 try:
                     if isolate:
-                        await proxy.start(await _receive(control[0]))
+                        await proxy.start(await receive(control[0]))
                     async with _conversation(devtools[0], page):
                         yield
-                except (DevToolsError, OSError, EOFError) as error:
+                except (BrowserGoneError, OSError, EOFError) as error:
                     raise CaptureError(await self._learn(process, words, user, str(error))) from None
+                except DevToolsError as error:
+                    raise CaptureError(f"the browser refuses: {error}") from None
         finally:
             for each in (*control, *devtools):
                 each.close()
             if process is not None:
-                await _end(process)
+                await end(process)
 
     def _configuration(
         self, folder: Path, user: Account, isolate: bool, command: list[str], *, control: int, devtools: int
@@ -212,7 +180,7 @@ class Chromium:
     async def _learn(self, process: asyncio.subprocess.Process, words: deque[str], user: Account, error: str) -> str:
         """Return why a browser ended, and change what would make the next one end too."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_END_S):
+            async with asyncio.timeout(END_S):
                 await process.wait()
         code = process.returncode
         if code == cage.NO_NAMESPACES and self._isolate:
@@ -229,46 +197,6 @@ class Chromium:
 
 
 @contextlib.asynccontextmanager
-async def _folder(user: Account) -> AsyncIterator[Path]:
-    """Make a folder that is the user's alone, and remove it with whatever is in it."""
-    folder = _make_folder(user)
-    try:
-        yield folder
-    finally:
-        # In a thread, and not to be awaited any more when we are cancelled: it goes on.
-        await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
-
-
-def _make_folder(user: Account) -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="monitord-shot-")).resolve()
-    if os.geteuid() != user.uid:
-        os.chown(folder, user.uid, user.gid)
-    return folder
-
-
-@contextlib.asynccontextmanager
-async def _words(process: asyncio.subprocess.Process) -> AsyncIterator[deque[str]]:
-    """Keep the last lines that it says."""
-    words: deque[str] = deque(maxlen=_LINES_KEPT)
-
-    async def listen() -> None:
-        stream = process.stderr
-        assert stream is not None
-        rest = b""
-        while part := await stream.read(8192):
-            *lines, rest = (rest + part[:8192]).split(b"\n")
-            rest = rest[-1024:]
-            words.extend(line[:300].decode(errors="replace") for line in lines)
-
-    task = asyncio.create_task(listen())
-    try:
-        yield words
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-@contextlib.asynccontextmanager
 async def _conversation(sock: socket.socket, page: Page) -> AsyncIterator[None]:
     """Let the page speak with its browser."""
     sock.setblocking(False)
@@ -281,44 +209,3 @@ async def _conversation(sock: socket.socket, page: Page) -> AsyncIterator[None]:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         writer.transport.abort()
-
-
-async def _receive(control: socket.socket) -> socket.socket:
-    """Return the listening socket that comes out of the cage. Raises EOFError when it sends none."""
-    control.setblocking(False)
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(control, _settle, ready)
-    try:
-        async with asyncio.timeout(_READY_S):
-            await ready
-    finally:
-        loop.remove_reader(control)
-    _, descriptors, _, _ = socket.recv_fds(control, 64, 1)
-    if not descriptors:
-        raise EOFError("the cage was not built")
-    listener = socket.socket(fileno=descriptors[0])
-    listener.setblocking(False)
-    return listener
-
-
-def _settle(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Let the cage kill what is in it, and wait for that, also when we are cancelled."""
-    await asyncio.shield(asyncio.ensure_future(_ended(process)))
-
-
-async def _ended(process: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.send_signal(signal.SIGTERM)
-    try:
-        async with asyncio.timeout(_END_S):
-            await process.wait()
-    except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()  # the first process of the cage ends with it, and so all do
-        await process.wait()

@@ -23,6 +23,10 @@ class DevToolsError(Exception):
     """The browser refused a command, or has gone."""
 
 
+class BrowserGoneError(DevToolsError):
+    """It has gone."""
+
+
 class _Message(msgspec.Struct):
     id: int = 0
     method: str = ""
@@ -69,10 +73,16 @@ class DevTools:
             self._gone = self._gone or "the conversation was ended"
             for future in self._waiting.values():
                 if not future.done():
-                    future.set_exception(DevToolsError(self._gone))
+                    future.set_exception(BrowserGoneError(self._gone))
 
     async def call(self, method: str, session: str = "", **params: Any) -> dict[str, Any]:
-        """Return the result of a command. Raises DevToolsError. It has no limit on time: the caller has."""
+        """Return the result of a command. It has no limit on time: the caller has.
+
+        Raises:
+            DevToolsError: the browser refuses.
+            BrowserGoneError: it has gone.
+
+        """
         number = self.send(method, session, **params)
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._waiting[number] = future
@@ -82,9 +92,9 @@ class DevTools:
             del self._waiting[number]
 
     def send(self, method: str, session: str = "", **params: Any) -> int:
-        """Give a command whose result nobody waits for. Raises DevToolsError if the browser has gone."""
+        """Give a command whose result nobody waits for. Raises BrowserGoneError."""
         if self._gone:
-            raise DevToolsError(self._gone)
+            raise BrowserGoneError(self._gone)
         self._last += 1
         message: dict[str, Any] = {"id": self._last, "method": method, "params": params}
         if session:

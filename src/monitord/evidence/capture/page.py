@@ -5,18 +5,19 @@ import base64
 import contextlib
 from typing import Any
 
-from monitord.evidence.capture.devtools import DevTools, DevToolsError
+from monitord.evidence.capture.devtools import BrowserGoneError, DevTools, DevToolsError
 from monitord.evidence.shot import HEIGHT, JPEG, MAX_IMAGE_BYTES, PNG, WIDTH, CaptureError, Image
 
-LOAD_S = 6.0
+LOAD_S = 5.0
 """How long a page may take to load: afterwards it is shown as it is."""
 SETTLE_S = 0.7
 """How long it may go on fetching after that."""
-SHOW_S = 2.5
+SHOW_S = 2.0
 """How long it may take to be drawn, before its scripts are stopped, and again after."""
 
 _SCHEMES = ("http://", "https://", "about:", "data:", "blob:")
 _MAX_LOGINS = 32
+_AGAIN_S = 0.05
 _MAX_DIALOGS = 50
 
 _QUIET = """
@@ -122,7 +123,7 @@ class Page:
         """Draw it; if it doesn't let itself be drawn, stop its scripts and try once more."""
         try:
             async with asyncio.timeout(SHOW_S):
-                return await self._draw()
+                return await self._drawn()
         except TimeoutError:
             if self._crashed.is_set():
                 raise CaptureError("the page crashed the browser") from None
@@ -134,9 +135,19 @@ class Page:
             self._send(method, self._session, **params)
         try:
             async with asyncio.timeout(SHOW_S):
-                return await self._draw()
+                return await self._drawn()
         except TimeoutError:
             raise CaptureError("the page keeps the browser too busy to be shown") from None
+
+    async def _drawn(self) -> Image:
+        """Draw it as soon as there is something to be drawn: a page that reloads itself often isn't there."""
+        while True:
+            try:
+                return await self._draw()
+            except BrowserGoneError:
+                raise
+            except DevToolsError:
+                await asyncio.sleep(_AGAIN_S)
 
     async def _draw(self) -> Image:
         for media_type, params in ((PNG, {"format": "png"}), (JPEG, {"format": "jpeg", "quality": 75})):
