@@ -235,7 +235,24 @@ class Proxy:
                 return  # nobody asked for another protocol: WebSockets come as tunnels
             if status >= 200:
                 writer.write(passed)
-        await self._pump(far_reader, writer)
+        await self._answer(reader, writer, far_reader)
+
+    async def _answer(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, far_reader: asyncio.StreamReader
+    ) -> None:
+        """Pass on the body of an answer until either side closes: the browser knows where it ends."""
+        body = asyncio.create_task(self._pump(far_reader, writer))
+        gone = asyncio.create_task(self._drop(reader))
+        try:
+            await asyncio.wait((body, gone), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in (body, gone):
+                each.cancel()
+            await asyncio.gather(body, gone, return_exceptions=True)
+
+    async def _drop(self, reader: asyncio.StreamReader) -> None:
+        while part := await reader.read(_CHUNK_BYTES):
+            self._spend(len(part))
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit: int | None = None) -> None:
         while limit is None or limit > 0:
