@@ -1,7 +1,6 @@
 """Screenshots of sites that went down: bounded in every way, and never in the way of a check or an alert."""
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
@@ -87,10 +86,10 @@ class _Rests:
         self._until: dict[str, float] = {}
 
     def rest(self, name: str, wait_s: float) -> None:
-        self._until[name] = time.monotonic() + wait_s
+        self._until[name] = asyncio.get_running_loop().time() + wait_s
 
     def awake(self, makers: Sequence[Maker]) -> list[Maker]:
-        now = time.monotonic()
+        now = asyncio.get_running_loop().time()
         return [each for each in makers if self._until.get(each.name, 0.0) <= now]
 
 
