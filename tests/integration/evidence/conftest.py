@@ -1,4 +1,6 @@
+import contextlib
 import os
+import select
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -34,18 +36,28 @@ def way(*deny: str, names: Names | None = None) -> Outbound:
     return Outbound(Dialler(policy, names or Names()), policy)
 
 
-def processes_of(words: bytes) -> list[str]:
-    """Return the command lines of all processes in which some words are."""
+def processes_of(words: bytes) -> list[int]:
+    """Return the ids of all processes in whose command lines some words are."""
     found = []
     for each in Path("/proc").iterdir() if Path("/proc").exists() else ():
         if each.name.isdigit() and int(each.name) != os.getpid():
-            try:
-                line = (each / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if words in line:
-                found.append(line.replace(b"\0", b" ").decode(errors="replace"))
+            with contextlib.suppress(OSError):
+                if words in (each / "cmdline").read_bytes():
+                    found.append(int(each.name))
     return found
+
+
+def all_end(words: bytes) -> bool:
+    """Wait until each of those has ended, and return whether they did soon."""
+    for pid in processes_of(words):
+        with contextlib.suppress(ProcessLookupError):
+            descriptor = os.pidfd_open(pid)
+            try:
+                if not select.select([descriptor], [], [], 10)[0]:
+                    return False
+            finally:
+                os.close(descriptor)
+    return not processes_of(words)
 
 
 @pytest.fixture
@@ -81,4 +93,4 @@ def shots_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
     left = sorted(each.name for each in folder.iterdir())
     folder.rmdir() if not left else None
     assert not left
-    assert not processes_of(str(folder).encode())
+    assert all_end(str(folder).encode())
