@@ -35,6 +35,8 @@ class EvidenceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long links to pictures in the state folder are valid, and those pictures kept."""
     chromium: str = ""
     """The browser's program; empty: that of the system, if there is one."""
+    agent: str = ""
+    """Added to the browser's User-Agent: who asks, and where people can complain."""
     screenshotone_key: str = ""
     screenshotone_secret: str = ""
     """Set it where the account demands signatures."""
@@ -106,7 +108,7 @@ class Evidence:
             if settings.chromium:
                 _log.warning("chromium_not_found", program=settings.chromium)
             return []
-        return [Chromium(program, self._way, public, hidden=[settings.state_dir])]
+        return [Chromium(program, self._way, public, hidden=[settings.state_dir], agent=settings.agent)]
 
     def _clouds(self, settings: EvidenceSettings, now: Callable[[], Instant]) -> list[Store]:
         account = {

@@ -1,6 +1,8 @@
 """Screenshots by the real Chromium: what is seen, and that nothing of it stays."""
 
 import asyncio
+import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -25,10 +27,14 @@ def browser(request: pytest.FixtureRequest, program: Path) -> Chromium:
     return Chromium(program, way(), PUBLIC, isolate=request.param == "isolated")
 
 
-async def test_a_page_is_shown(browser: Chromium, pages: Pages) -> None:
+async def test_a_page_is_shown(browser: Chromium, pages: Pages, shots_folder: Path) -> None:
     pages.pages["/"] = RED
+    left = shots_folder / "monitord-shot-left"
+    left.mkdir()
+    os.utime(left, (1, 1))
     image = await browser.capture(pages.url())
     assert image.media_type == PNG
+    assert not left.exists()
     assert png.size(image.content) == (WIDTH, HEIGHT)
     assert png.first_pixel(image.content) == (200, 30, 40)
     assert pages.requests[0].headers["User-Agent"].startswith("Mozilla/")
@@ -67,6 +73,28 @@ async def test_a_site_that_is_not_there_has_no_picture(browser: Chromium, unused
         await browser.capture(f"http://127.0.0.1:{unused_tcp_port}/")
     with pytest.raises(CaptureError, match=r"can't be shown.*refused"):
         await browser.capture(f"https://127.0.0.1:{unused_tcp_port}/")
+
+
+async def test_a_site_that_never_answers_has_no_picture(
+    program: Path, pages: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty page would be shown as if it were what is there."""
+
+    async def never(request: web.Request) -> web.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr("monitord.evidence.capture.page.LOAD_S", 1.0)
+    pages.pages["/"] = never
+    with pytest.raises(CaptureError, match="no answer within 1 s"):
+        await Chromium(program, way(), PUBLIC).capture(pages.url())
+    assert pages.seen == ["/"]
+
+
+async def test_it_says_who_it_is(program: Path, pages: Pages) -> None:
+    """(T17)"""
+    await Chromium(program, way(), PUBLIC, agent="monitord/1 (+https://m.example)").capture(pages.url())
+    assert pages.requests[0].headers["User-Agent"].endswith("Safari/537.36 monitord/1 (+https://m.example)")
 
 
 async def test_what_the_policy_denies_has_no_picture(program: Path, pages: Pages) -> None:
@@ -137,9 +165,10 @@ async def test_without_a_sandbox_it_runs_only_as_somebody_else(
     browser = Chromium(script, way(), PUBLIC)
     with capture_logs() as logs:
         if not own:
-            with pytest.raises(CaptureError, match="monitord's own user"):
-                await browser.capture(pages.url())
-            assert not logs
+            for _ in range(2):
+                with pytest.raises(CaptureError, match="monitord's own user"):
+                    await browser.capture(pages.url())
+            assert [each["event"] for each in logs] == ["browser_not_used"]
             return
         for _ in range(2):
             assert png.first_pixel((await browser.capture(pages.url())).content) == (200, 30, 40)
@@ -161,3 +190,16 @@ def test_the_browser_is_found(tmp_path: Path) -> None:
     assert find_chromium("/bin/sh") == Path("/bin/sh")
     assert find_chromium(str(tmp_path)) is None
     assert find_chromium("no-such-browser") is None
+
+
+def test_as_root_each_browser_is_somebody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    users = [account() for _ in range(30)]
+    assert all(each.own and each.uid not in (0, os.getuid()) for each in users)
+    assert len({each.uid for each in users}) > 1
+    monkeypatch.setattr("monitord.evidence.capture.account._mapped", lambda: [range(1000)])
+    monkeypatch.setattr(pwd, "getpwnam", dict[str, object]().__getitem__)
+    with pytest.raises(CaptureError, match="must not be root"):
+        account()
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert not account().own

@@ -66,6 +66,11 @@ def reaching(port: int) -> str:
     return f"{GREEN}<script>{REACH.replace('PORT', str(port))}</script>"
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitord.evidence.capture.page.LOAD_S", 3.0)
+
+
 @pytest.fixture(params=["isolated", "plain"])
 def isolate(request: pytest.FixtureRequest) -> bool:
     return bool(request.param == "isolated")
@@ -216,6 +221,7 @@ PATIENCE = """
 """
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     "script",
     [
@@ -242,6 +248,7 @@ async def test_a_page_that_keeps_the_browser_busy_ends_in_bounds(program: Path, 
     assert isinstance(result, Image) or "too busy" in result
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_a_page_that_never_ends_is_shown_as_it_is(program: Path, pages: Pages) -> None:
     async def endless(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/html"})
@@ -274,6 +281,7 @@ async def test_a_page_without_end_is_cut_off(program: Path, pages: Pages) -> Non
     assert 0 < sent < 1 << 28
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     "script",
     [

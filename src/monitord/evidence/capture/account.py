@@ -7,6 +7,8 @@ from pathlib import Path
 
 import msgspec
 
+from monitord.evidence.shot import CaptureError
+
 _STRANGERS = range(62_000, 65_000)
 """User ids that no distribution hands out: above those of people, below those of containers."""
 _TRIES = 20
@@ -26,6 +28,7 @@ def account() -> Account:
 
     As root, that is a number which is nobody's, another one each time: what a browser leaves behind, the next can't
     touch, nor can it touch Postgres, which runs as an account of its own. Otherwise it is monitord's own user.
+    Raises CaptureError.
     """
     if os.geteuid() != 0:
         return Account(os.geteuid(), os.getegid(), own=False)
@@ -34,7 +37,10 @@ def account() -> Account:
         uid = secrets.choice(_STRANGERS)
         if any(uid in each for each in mapped) and not _is_known(uid):
             return Account(uid, uid, own=True)
-    nobody = pwd.getpwnam("nobody")
+    try:
+        nobody = pwd.getpwnam("nobody")
+    except KeyError:
+        raise CaptureError("there is no user that the browser could run as: it must not be root") from None
     return Account(nobody.pw_uid, nobody.pw_gid, own=True)
 
 

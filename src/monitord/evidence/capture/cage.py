@@ -61,10 +61,14 @@ def main() -> int:
             except OSError as error:
                 print(f"no namespaces: {error}", file=sys.stderr)  # noqa: T201
                 return NO_NAMESPACES
+        # A signal between the fork and its record would leave a child that nobody knows of.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         child = os.fork()
         if child == 0:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
             _first(cage) if cage["isolate"] else _become(cage)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         return _watch(child, cage["memory_bytes"], time.monotonic() + cage["limit_s"])
     except _StopError:
         return TOO_LONG

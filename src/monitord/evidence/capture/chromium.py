@@ -71,8 +71,12 @@ class Chromium:
         hidden: Sequence[Path] = (),
         isolate: bool = sys.platform == "linux",
         limits: Limits | None = None,
+        agent: str = "",
     ) -> None:
-        """Take the browser and its way out; ``hidden`` are folders that it must not see, such as the state folder."""
+        """Take the browser and its way out.
+
+        ``hidden`` are folders that it must not see, such as the state folder; ``agent`` is added to its User-Agent.
+        """
         self._program = program
         self._way = way
         self._public = public
@@ -80,9 +84,14 @@ class Chromium:
         self._isolate = isolate
         self._limits = limits or Limits()
         self._sandbox = True
+        self._agent = agent
+        self._useless = ""
+        """Why there is no sense in trying again."""
 
     async def capture(self, url: str) -> Image:
         """Return a picture of a page. Raises CaptureError. Cancelled, it leaves nothing running."""
+        if self._useless:
+            raise CaptureError(self._useless)
         while True:
             before = (self._isolate, self._sandbox)
             try:
@@ -95,7 +104,7 @@ class Chromium:
         password = secrets.token_urlsafe(24)
         proxy = Proxy(self._way, self._public, password)
         user = account()
-        page = Page(password)
+        page = Page(password, self._agent)
         try:
             async with folder_for(user) as folder, self._browser(folder, user, proxy, page):
                 return await page.shoot(url)
@@ -191,7 +200,10 @@ class Chromium:
             if user.own:
                 self._sandbox = False
                 _log.warning("browser_without_sandbox", reason="the system allows none", user=user.uid)
-            return "Chromium's sandbox can't be used here, and without it it would run as monitord's own user"
+                return "the system allows no sandbox for the browser"
+            self._useless = "Chromium's sandbox can't be used here, and without it it would run as monitord's own user"
+            _log.warning("browser_not_used", reason=self._useless)
+            return self._useless
         known = {cage.TOO_MUCH_MEMORY: "the page wants too much memory", cage.TOO_LONG: "the page takes too long"}
         return known.get(code or 0) or f"the browser ended ({error}, {words[-1] if words else 'without a word'})"
 

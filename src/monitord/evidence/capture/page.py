@@ -31,9 +31,10 @@ for (const name of ["alert", "confirm", "prompt", "print", "open"]) {
 class Page:
     """Takes the picture of one URL; for one use."""
 
-    def __init__(self, password: str) -> None:
-        """Take the password of the browser's proxy."""
+    def __init__(self, password: str, agent: str = "") -> None:
+        """Take the password of the browser's proxy, and what to add to the browser's User-Agent."""
         self._password = password
+        self._agent = agent
         self._logins = 0
         self._dialogs = 0
         self._loaded = asyncio.Event()
@@ -75,9 +76,12 @@ class Page:
         attached = await self._call("Target.attachToTarget", targetId=target, flatten=True)
         self._session = session = attached["sessionId"]
         await self._call("Browser.setDownloadBehavior", behavior="deny")
+        version = await self._call("Browser.getVersion")
+        agent = f"{version['userAgent']} {self._agent}".rstrip()
         for method, params in (
             ("Page.enable", {}),
             ("Page.setLifecycleEventsEnabled", {"enabled": True}),
+            ("Emulation.setUserAgentOverride", {"userAgent": agent}),
             ("Page.addScriptToEvaluateOnNewDocument", {"source": _QUIET}),
             # The picture shows what is served, and no secret is sent: an expired certificate is no reason to show none.
             ("Security.setIgnoreCertificateErrors", {"ignore": True}),
@@ -96,17 +100,21 @@ class Page:
         """Go there, and wait until it is loaded, or long enough. Raises CaptureError if it can't be shown at all."""
         self._loaded.clear()
         self._idle.clear()
+        answers = False
         try:
             async with asyncio.timeout(LOAD_S) as limit:
                 gone = await self._call("Page.navigate", self._session, url=url)
                 if error := gone.get("errorText"):
                     raise CaptureError(f"the page can't be shown ({error})")
+                answers = True
                 await self._first_of(self._loaded)
                 limit.reschedule(asyncio.get_running_loop().time() + SETTLE_S)
                 await self._first_of(self._idle)
         except TimeoutError:
             if self._crashed.is_set():
                 raise CaptureError("the page crashed the browser") from None
+            if not answers:  # what could be drawn is the empty page before it
+                raise CaptureError(f"the page can't be shown (no answer within {LOAD_S:g} s)") from None
 
     async def _first_of(self, event: asyncio.Event) -> None:
         """Wait for an event. Raises CaptureError when the page crashes before."""

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -24,7 +25,9 @@ END_S = 3.0
 _CAGE = Path(cage.__file__)
 _READY_S = 5.0
 _LINES_KEPT = 30
-_LONGEST_TEMP = 40
+_LONGEST_TEMP = 32
+_PREFIX = "monitord-shot-"
+_LEFT_S = 3600.0
 
 
 class Cage(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,10 +78,19 @@ def _make_folder(user: Account) -> Path:
     usual = tempfile.gettempdir()
     # Chromium makes a socket below it, and the path of a socket has an end: sun_path holds 104 bytes, or 108.
     short = usual if len(usual) <= _LONGEST_TEMP else "/tmp"  # noqa: S108
-    folder = Path(tempfile.mkdtemp(prefix="shot-", dir=short)).resolve()
+    _remove_leftovers(Path(short))
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=short)).resolve()
     if os.geteuid() != user.uid:
         os.chown(folder, user.uid, user.gid)
     return folder
+
+
+def _remove_leftovers(parent: Path) -> None:
+    """Remove what a monitord that was killed in the middle left; of others' it can remove nothing."""
+    for each in parent.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if each.lstat().st_mtime < time.time() - _LEFT_S and not each.is_symlink():
+                shutil.rmtree(each, ignore_errors=True)
 
 
 @contextlib.asynccontextmanager
