@@ -129,6 +129,11 @@ class Screenshots:
         """Whether there is any way to take one."""
         return bool((self._vendors or self._local) and self._stores)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether so many wait that another one would not be taken."""
+        return self._waiting >= self._options.max_waiting
+
     async def of(self, check: Check) -> Shot | Skipped:
         """Return a screenshot of what a monitor watches; see ``take``."""
         reason = unfit(check)
@@ -145,7 +150,7 @@ class Screenshots:
         except InvalidTargetError as error:
             return Skipped(f"the URL can't be shown: {error}")
         options = self._options
-        if self._waiting >= options.max_waiting:
+        if self.is_full:
             return Skipped("too many screenshots are wanted at the moment")
         if self._hosts[target.host] >= options.per_host:
             return Skipped("a screenshot of this host is being taken already")
