@@ -162,6 +162,11 @@ EXCEPT = {
     "src/monitord/startup.py": {"getaddrinfo"},  # where the operator's own database is
     "src/monitord/__main__.py": {"urlopen"},  # `monitord health` asks the monitord beside it
     "src/monitord/probes/dial.py": {"open_connection"},  # the dialler's own
+    # A browser's proxy: the dialler made its connections, and the socket that it listens on came out of a cage.
+    "src/monitord/evidence/capture/proxy.py": {"open_connection"},
+    "src/monitord/evidence/capture/chromium.py": {"socketpair", "open_connection"},  # to that cage
+    "src/monitord/evidence/capture/process.py": {"socket"},  # what came out of it
+    "src/monitord/evidence/capture/cage.py": {"socket"},  # within it
     "src/monitord/probes/outbound.py": {"ClientSession", "socket"},  # each socket is judged where it is made
 }
 DATABASE = "src/monitord/storage/"
