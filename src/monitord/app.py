@@ -33,6 +33,7 @@ from monitord.metrics.instruments import Gauges, Instruments
 from monitord.metrics.listener import HttpListener
 from monitord.metrics.readiness import Readiness
 from monitord.notification import Notification
+from monitord.observation import Observation
 from monitord.pings.listener import PingListener
 from monitord.probes.anchors import AnchorDialler
 from monitord.probes.assembly import Options, assemble
@@ -108,6 +109,35 @@ class App:
         self._exposition = Exposition(self.instruments, per_monitor=settings.metrics_per_monitor)
         self._listener = HttpListener(settings.metrics_host, settings.metrics_port, self._exposition, self.readiness)
         self._ping_urls = PingUrls(vault.derive, settings.public_url or "")
+        self._build_people(vault, own_addresses)
+        self._pings = PingListener(
+            settings.ping_host,
+            settings.ping_port,
+            hearing=self._heartbeats,
+            read_token=self._ping_urls.read,
+            now=self._clock.now,
+            others=[
+                *self._notification.pages.routes(),
+                *self._identification.pages.routes(),
+                *self._observation.routes(),
+            ],
+        )
+        self._specs = SpecReader(Limits(min_interval_s=settings.min_interval_s), self._policy, self._probes)
+        self._rpc = self._build_rpc()
+        self.instruments.attach(self._gauges())
+        self._ledger.listeners.append(self._committed)
+        self._ledger.followers.append(self.instruments)
+        if console is not None:
+            self._ledger.followers.append(console)
+
+    def _build_people(self, vault: Vault, own_addresses: list[str]) -> None:
+        """Build what tells people, shows them what was seen, and knows who they are."""
+        settings, database = self._settings, self._database
+        self._observation = Observation(
+            settings, database, vault, self._outbound, own_addresses, now=self._clock.now, recorded=self._recorded
+        )
+        self._ledger.hold_s = self._observation.hold_s
+        self._ledger.followers += self._observation.followers
         self._notification = Notification(
             settings,
             database,
@@ -116,6 +146,7 @@ class App:
             now=self._clock.now,
             meter=self.instruments,
             base=lambda: self._ping_urls.base,
+            picture=self._observation.picture,
         )
         self._identification = Identification(
             settings,
@@ -126,21 +157,6 @@ class App:
             base=lambda: self._ping_urls.base,
         )
         self.accounts = self._identification.accounts
-        self._pings = PingListener(
-            settings.ping_host,
-            settings.ping_port,
-            hearing=self._heartbeats,
-            read_token=self._ping_urls.read,
-            now=self._clock.now,
-            others=[*self._notification.pages.routes(), *self._identification.pages.routes()],
-        )
-        self._specs = SpecReader(Limits(min_interval_s=settings.min_interval_s), self._policy, self._probes)
-        self._rpc = self._build_rpc()
-        self.instruments.attach(self._gauges())
-        self._ledger.listeners.append(self._committed)
-        self._ledger.followers.append(self.instruments)
-        if console is not None:
-            self._ledger.followers.append(console)
 
     def _build_engine(self, assignments: Assignments) -> None:
         settings, clock = self._settings, self._clock
@@ -257,6 +273,7 @@ class App:
         if not self._ping_urls.base:
             host = "localhost" if self._settings.ping_host in ("0.0.0.0", "::") else self._settings.ping_host
             self._ping_urls.base = f"http://{f'[{host}]' if ':' in host else host}:{ping_port}"
+        self._observation.linked_at(self._ping_urls.base)
         return await self._rpc.start(), metrics_port
 
     def services(self) -> list[Service]:
@@ -293,6 +310,7 @@ class App:
         unsaved = await self._ledger.close(max(grace_s, _LEAST_FLUSH_S))
         if unsaved:
             _log.error("results_lost", rows=unsaved, reason="the database did not take them before the end")
+        await self._observation.drain()
         await self._notification.dispatcher.drain(grace_s)
         await self._rpc.stop(grace_s)
         await self._identification.upkeep.flush()
@@ -303,6 +321,7 @@ class App:
         await self._listener.stop()
         await self._pings.stop()
         await self._notification.close()
+        await self._observation.close()
         if self._network is not None:
             await self._network.close()
         self._identification.close()
@@ -317,12 +336,17 @@ class App:
             self.instruments.settled(change.monitor_id, change.health)
         if commit.changes:
             self._notification.poke()
+            self._observation.committed(commit.changes)
         self.feed.publish(commit)
         if self._console is not None:
             self._console.committed(commit)
 
     def _network_changed(self, is_down: bool) -> None:
         self._notification.network_changed(is_down)
+
+    def _recorded(self) -> None:
+        """A screenshot came, or none will: the alerts that waited for it may go."""
+        self._notification.poke()
 
     def _look(self) -> None:
         """Another process changed something: it does not say what."""

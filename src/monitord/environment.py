@@ -18,11 +18,6 @@ _CLIENT = frozenset({"MONITORD_ADDRESS", "MONITORD_API_KEY", "MONITORD_API_KEY_F
 
 _LATER = {
     "FIREBASE_SERVICE_ACCOUNT": "signing in with Firebase",
-    "CLOUDINARY_CLOUD_NAME": "keeping screenshots at Cloudinary",
-    "CLOUDINARY_API_KEY": "keeping screenshots at Cloudinary",
-    "CLOUDINARY_API_SECRET": "keeping screenshots at Cloudinary",
-    "SCREENSHOTONE_KEY": "taking screenshots with ScreenshotOne",
-    "SCREENSHOTONE_SECRET": "taking screenshots with ScreenshotOne",
 }
 """Names from the original's ``.env`` whose features this version does not have yet."""
 

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 from monitord.alerting.email import EmailSender
@@ -51,10 +51,16 @@ def renderer(settings: Settings) -> MailRenderer:
         ) from error
 
 
-def sender(settings: Settings, server: MailServer, made: MailRenderer, now: Callable[[], Instant]) -> EmailSender:
+def sender(
+    settings: Settings,
+    server: MailServer,
+    made: MailRenderer,
+    now: Callable[[], Instant],
+    picture: Callable[[str], Awaitable[Picture | None]],
+) -> EmailSender:
     """Return the channel."""
     assert settings.smtp_email is not None
-    return EmailSender(server, made, settings.smtp_email, now=now)
+    return EmailSender(server, made, settings.smtp_email, now=now, picture=picture)
 
 
 def postman(settings: Settings, server: MailServer, now: Callable[[], Instant]) -> Postman:

@@ -1,7 +1,7 @@
 """Builds what tells people: contacts, the outbox, the channels that are set up, and the pages behind links in mails."""
 
 import random
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Protocol
 
 import aiohttp
@@ -28,7 +28,7 @@ from monitord.domain.delivery import Attempt, Outcome
 from monitord.domain.errors import FailedPreconditionError
 from monitord.domain.instant import SECOND, Instant
 from monitord.domain.letter import Letter
-from monitord.domain.notice import Notice
+from monitord.domain.notice import Notice, Picture
 from monitord.domain.wording import duration, moment
 from monitord.identity.contact_links import ContactLinks
 from monitord.identity.vault import Vault
@@ -96,8 +96,10 @@ class Notification:
         now: Callable[[], Instant],
         meter: Meter,
         base: Callable[[], str],
+        picture: Callable[[str], Awaitable[Picture | None]],
     ) -> None:
-        """``base`` gives what stands before the path in links."""
+        """``base`` gives what stands before the path in links, ``picture`` a screenshot by its URL."""
+        self._picture = picture
         self._session: aiohttp.ClientSession | None = None
         self._apprise: AppriseSender | None = None
         self._postman: Postman | None = None
@@ -172,7 +174,7 @@ class Notification:
         if self._mail is None:
             _log.info("channel_off", channel="email", reason="set MONITORD_SMTP_EMAIL and MONITORD_SMTP_PASSWORD")
         else:
-            senders["email"] = sender(settings, self._mail, renderer(settings), now).send
+            senders["email"] = sender(settings, self._mail, renderer(settings), now, self._picture).send
             self._postman = postman(settings, self._mail, now)
         self._session = outbound.session(connections=_CONNECTIONS, reuse=False)
         agent = f"monitord/{__version__} (+{settings.operator_url})"

@@ -11,11 +11,12 @@ from urllib.parse import urlsplit
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
-from monitord import settings_alerting
+from monitord import settings_alerting, settings_screenshots
 from monitord.domain.account import RegistrationMode
 from monitord.domain.target import InvalidTargetError, parse_server
 from monitord.settings_accounts import AccountSettings
 from monitord.settings_alerting import AlertingSettings, Listed, is_loopback
+from monitord.settings_screenshots import ScreenshotSettings
 
 PREFIX = "MONITORD_"
 
@@ -23,6 +24,7 @@ OTHER_NAMES = {
     "database_url": ("DATABASE_URL", "POSTGRES_CONNECTION"),
     "port": ("PORT",),
     **settings_alerting.OTHER_NAMES,
+    **settings_screenshots.OTHER_NAMES,
 }
 """Names without the prefix that are accepted too: those of the original's ``.env``, and of hosting platforms."""
 
@@ -43,7 +45,7 @@ def default_state_dir() -> Path:
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
-class Settings(AlertingSettings, AccountSettings):
+class Settings(AlertingSettings, ScreenshotSettings, AccountSettings):
     """monitord's settings. Each is the environment variable ``MONITORD_<NAME>``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -272,7 +274,7 @@ def settings_table() -> str:
 
 
 def _rows() -> Iterator[str]:
-    inherited = AlertingSettings.model_fields | AccountSettings.model_fields
+    inherited = AlertingSettings.model_fields | ScreenshotSettings.model_fields | AccountSettings.model_fields
     # Those that are stated here first: pydantic puts inherited ones before them.
     fields = sorted(Settings.model_fields.items(), key=lambda item: item[0] in inherited)
     for name, field in fields:

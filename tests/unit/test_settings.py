@@ -112,10 +112,7 @@ def test_what_looks_close_to_wrong_but_is_right(variables):
 
 def test_names_of_features_to_come_are_accepted_with_one_note_for_each_feature():
     _, notes = load({"FIREBASE_SERVICE_ACCOUNT": "x", "MONITORD_CLOUDINARY_API_KEY": "k"})
-    assert notes == [
-        "FIREBASE_SERVICE_ACCOUNT ignored: signing in with Firebase comes with a later version",
-        "MONITORD_CLOUDINARY_API_KEY ignored: keeping screenshots at Cloudinary comes with a later version",
-    ]
+    assert notes == ["FIREBASE_SERVICE_ACCOUNT ignored: signing in with Firebase comes with a later version"]
 
 
 def test_a_file_is_read_too_and_the_environment_wins(tmp_path):

@@ -50,6 +50,7 @@ class AlertRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The alert in whose message it was told; None: it has one of its own."""
     is_claimed: bool = False
     """Whether it is being sent at this moment."""
+    screenshot_url: str = ""
     attempts: tuple[AttemptRecord, ...] = ()
     """Where they were asked for."""
 

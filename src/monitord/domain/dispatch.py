@@ -67,7 +67,9 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     kind: AlertKind
     created_at: Instant
     due_at: Instant
-    """Not to be sent before: the delay that was asked for, or the next attempt."""
+    """Not to be told before: the delay that was asked for, or the next attempt."""
+    held_until: Instant = 0
+    """Not to be sent before, though it is due: a picture is being taken, or the contact sleeps. 0: it isn't held."""
     attempts: int = 0
     notice: NoticeKind | None = None
     """What its attempts said: another attempt says the same. None before the first."""
@@ -146,8 +148,9 @@ def _when_due(
     alert: Waiting, notice: NoticeKind, cancel: dict[int, Cancellation], quiet: Quiet | None, now: Instant
 ) -> Decision:
     """Send an alert in place of others, or wait: what it stands for is not given up before it is told."""
-    if alert.due_at > now:
-        return Decision(wait_until=alert.due_at)
+    ready_at = max(alert.due_at, alert.held_until)
+    if ready_at > now:
+        return Decision(wait_until=ready_at)
     awake = None if quiet is None else quiet.end_of(now)
     if awake is not None:
         return Decision(wait_until=awake)

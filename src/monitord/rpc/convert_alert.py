@@ -46,6 +46,7 @@ def alert_pb(alert: AlertRecord) -> pb.Alert:
         told_with_id=alert.told_with_id or 0,
         attempts=[_attempt_pb(attempt) for attempt in alert.attempts],
         channel=alert.channel,
+        screenshot_url=alert.screenshot_url,
     )
     if alert.settled_at is not None:
         message.settle_time.CopyFrom(timestamp_pb(alert.settled_at))

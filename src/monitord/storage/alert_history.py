@@ -14,7 +14,8 @@ from monitord.storage.monitors import wall_clock
 
 _SELECT = """
 SELECT a.id, a.monitor_id, m.name AS monitor_name, a.contact_id, c.name AS contact_name, c.type, a.incident_id, a.kind,
-       a.state, a.reason, a.created_at, a.due_at, a.settled_at, a.attempts, a.leader_id,
+       a.state, a.reason, a.created_at,
+       GREATEST(a.due_at, a.held_until) AS due_at, a.settled_at, a.attempts, a.leader_id, a.screenshot_url,
        a.claimed_until > now() AS is_claimed
 FROM alerts AS a
 JOIN monitors AS m ON m.org_id = a.org_id AND m.id = a.monitor_id
@@ -39,8 +40,8 @@ LOCK = "SELECT state FROM alerts WHERE org_id = $1 AND id = $2 FOR NO KEY UPDATE
 # What is over by now is told as such: news of an outage that ended would be none.
 REVIVE = """
 UPDATE alerts AS a SET
-    state = 'pending', due_at = $3, revived_at = $3, settled_at = NULL, reason = NULL, claimed_until = NULL,
-    leader_id = NULL,
+    state = 'pending', due_at = $3, held_until = NULL, revived_at = $3, settled_at = NULL, reason = NULL,
+    claimed_until = NULL, leader_id = NULL,
     notice = CASE WHEN a.kind IN ('down', 'reminder', 'escalation') AND EXISTS (
                       SELECT FROM incidents AS i
                       WHERE i.org_id = a.org_id AND i.id = a.incident_id AND i.resolved_at IS NOT NULL)
@@ -127,6 +128,7 @@ def _record(row: Row) -> AlertRecord:
         attempt_count=row["attempts"],
         told_with_id=row["leader_id"],
         is_claimed=bool(row["is_claimed"]),
+        screenshot_url=row["screenshot_url"] or "",
     )
 
 

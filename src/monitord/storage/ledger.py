@@ -19,7 +19,7 @@ from monitord.storage.database import Database
 from monitord.storage.ledger_commit import Commit
 from monitord.storage.ledger_flush import Flush, without_texts
 from monitord.storage.ledger_tracks import Tracks
-from monitord.storage.ledger_writes import Lease, OwnershipLostError, take_shard
+from monitord.storage.ledger_writes import Hold, Lease, OwnershipLostError, take_shard
 from monitord.storage.spool import Awaited, Barrier, GapRecord, Item, Parking, Spool, future_of
 
 __all__ = ["Ledger", "OwnershipLostError"]
@@ -61,6 +61,8 @@ class Ledger:
         """Take the wall clock, and how many results to hold while the database is away."""
         self.listeners: list[Callable[[Commit], None]] = []
         """Called after each commit, in its order, from the event loop; must be quick, and must not raise."""
+        self.hold_s: Hold = lambda monitor_id, transition: 0
+        """How long alerts wait for a picture; must be quick, and must not raise."""
         self._database = database
         self._clock = clock
         self._spool = Spool(spool_rows)
@@ -224,7 +226,7 @@ class Ledger:
         if all(type(item) is Barrier for item in self._in_flight):
             self._finish(self._in_flight)
             return
-        flush = Flush(self._in_flight, self._tracks, self._lease)
+        flush = Flush(self._in_flight, self._tracks, self._lease, self.hold_s)
         began = time.monotonic()
         try:
             async with self._database.transaction() as tx:

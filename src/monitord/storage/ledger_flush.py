@@ -18,12 +18,13 @@ from monitord.storage.spool import Awaited, GapRecord, Item, Parking
 class Flush:
     """A batch on its way into the database."""
 
-    def __init__(self, items: Sequence[Item], tracks: Tracks, lease: Lease) -> None:
+    def __init__(self, items: Sequence[Item], tracks: Tracks, lease: Lease, hold_s: writes.Hold) -> None:
         self._items = items
         self._organisations = dict(map(_key, items))
         # As known now: what is adopted while the transaction runs must not pass for what the draft was made of.
         self._known = tracks.of(self._organisations)
         self._lease = lease
+        self._hold_s = hold_s
         self.draft: Draft
         """What the batch makes of the monitors."""
         self.fresh: dict[int, Track] = {}
@@ -42,7 +43,7 @@ class Flush:
         count = len(self.draft.rows)
         last = await self._lease.advance(tx, count)
         self.last_position = last
-        await writes.write(tx, self.draft, self._lease.shard, last - count + 1)
+        await writes.write(tx, self.draft, self._lease.shard, last - count + 1, self._hold_s)
 
     def commit(self, seconds: float) -> Commit:
         """Return what to tell the listeners."""

@@ -5,7 +5,7 @@ Locks are always taken in the same order: monitors by id, then the shard, then s
 
 import itertools
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from uuid import UUID
 
 from monitord.domain.alert import Silence, alert_kind, ends_incident, opens_incident, silence_of
@@ -85,14 +85,15 @@ SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::timestamptz[]
 ON CONFLICT (org_id, monitor_id) WHERE resolved_at IS NULL DO NOTHING
 """
 INSERT_ALERTS = """
-INSERT INTO alerts (transition_id, org_id, monitor_id, kind, contact_id, due_at, incident_id)
+INSERT INTO alerts (transition_id, org_id, monitor_id, kind, contact_id, due_at, held_until, incident_id)
 SELECT b.transition_id, b.org_id, b.monitor_id, b.kind, b.contact_id, now() + b.wait_s * interval '1 second',
+       CASE WHEN b.hold_s > 0 THEN now() + b.hold_s * interval '1 second' END,
        (SELECT i.id FROM incidents AS i
         WHERE i.org_id = b.org_id AND i.monitor_id = b.monitor_id
           AND (i.resolved_at IS NULL OR b.transition_id IN (i.opened_by, i.resolved_by))
         ORDER BY i.id DESC LIMIT 1)
-FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::integer[])
-     AS b (transition_id, org_id, monitor_id, kind, contact_id, wait_s)
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::integer[],
+            $7::integer[]) AS b (transition_id, org_id, monitor_id, kind, contact_id, wait_s, hold_s)
 """
 
 
@@ -181,7 +182,11 @@ async def load_tracks(tx: Transaction, keys: Collection[tuple[int, int]]) -> dic
     }
 
 
-async def write(tx: Transaction, made: Draft, shard: int, first_position: int) -> None:
+Hold = Callable[[int, Transition], int]
+"""How long the alerts of a monitor's transition wait, in seconds: for a picture that is being taken, say."""
+
+
+async def write(tx: Transaction, made: Draft, shard: int, first_position: int, hold_s: Hold) -> None:
     """Write a draft: rows, evidence, states, transitions with their incidents and alerts (I1)."""
     if made.rows:
         records = log_records(made.rows, shard, first_position)
@@ -192,7 +197,7 @@ async def write(tx: Transaction, made: Draft, shard: int, first_position: int) -
     if made.loud:
         await _write_states(tx, [(made.tracks[i].org_id, i, made.healths[i]) for i in sorted(made.loud)])
     if made.shifts:
-        await _write_shifts(tx, made.shifts)
+        await _write_shifts(tx, made.shifts, hold_s)
 
 
 async def _write_states(tx: Transaction, states: Sequence[tuple[int, int, Health]]) -> None:
@@ -215,14 +220,15 @@ async def _write_states(tx: Transaction, states: Sequence[tuple[int, int, Health
     await tx.execute(UPSERT_STATES, *_columns(values, 11))
 
 
-async def _write_shifts(tx: Transaction, shifts: Sequence[Shift]) -> None:
+async def _write_shifts(tx: Transaction, shifts: Sequence[Shift], hold_s: Hold) -> None:
     ids = [row[0] for row in await tx.fetch(TRANSITION_IDS, len(shifts))]
     told = [(i, s, kind) for i, s in zip(ids, shifts, strict=True) if (kind := alert_kind(s.transition)) is not None]
     alerts = []
     if told:
         by_id = {i: (i, s.org_id, s.monitor_id, kind.value) for i, s, kind in told}
         found = await tx.fetch(CONTACTS, *_columns(by_id.values(), 4))
-        alerts = [(*by_id[row[0]][:3], row["kind"], row["contact_id"], row["wait_s"]) for row in found]
+        held = {i: hold_s(s.monitor_id, s.transition) for i, s, _ in told}
+        alerts = [(*by_id[row[0]][:3], row["kind"], row["contact_id"], row["wait_s"], held[row[0]]) for row in found]
     speaking, alerted = {i for i, _, _ in told}, {alert[0] for alert in alerts}
     values = [
         (
@@ -242,7 +248,7 @@ async def _write_shifts(tx: Transaction, shifts: Sequence[Shift]) -> None:
     await tx.execute(INSERT_TRANSITIONS, *_columns(values, 10))
     await _write_incidents(tx, list(zip(ids, shifts, strict=True)))
     if alerts:
-        await tx.execute(INSERT_ALERTS, *_columns(alerts, 6))
+        await tx.execute(INSERT_ALERTS, *_columns(alerts, 7))
 
 
 def _silence(transition: Transition, speaks: bool, alerted: bool) -> Silence | None:

@@ -30,15 +30,15 @@ FROM alert_contacts AS c
 WHERE c.type = ANY($2::text[])
   AND (c.org_id, c.id) IN (
       SELECT org_id, contact_id FROM alerts
-      WHERE state = 'pending' AND due_at <= $1
+      WHERE state = 'pending' AND due_at <= $1 AND (held_until IS NULL OR held_until <= $1)
         AND (claimed_until IS NULL OR claimed_until <= $1)
         AND NOT (org_id, contact_id) IN (SELECT * FROM unnest($3::bigint[], $4::bigint[]))
       ORDER BY due_at LIMIT 5000)
 ORDER BY c.org_id, c.id LIMIT $5 FOR NO KEY UPDATE SKIP LOCKED
 """
 WAITING = """
-SELECT a.org_id, a.id, a.monitor_id, a.contact_id, a.topic, a.kind, a.created_at, a.due_at, a.attempts, a.notice,
-       a.claimed_until > $3 AS is_claimed, l.id AS leader_id, c.type, c.time_zone, g.quiet,
+SELECT a.org_id, a.id, a.monitor_id, a.contact_id, a.topic, a.kind, a.created_at, a.due_at, a.held_until,
+       a.attempts, a.notice, a.claimed_until > $3 AS is_claimed, l.id AS leader_id, c.type, c.time_zone, g.quiet,
        c.verified_at IS NOT NULL AND c.disabled_at IS NULL AND c.deleted_at IS NULL AS can_be_told,
        COALESCE(g.is_active, false) AS is_wanted,
        i.resolved_at IS NULL AS is_open, i.acknowledged_at IS NOT NULL AS is_acknowledged,
@@ -67,9 +67,9 @@ FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS b (org_id, id, reason)
 WHERE a.org_id = b.org_id AND a.id = b.id AND a.state = 'pending'
 """
 POSTPONE = """
-UPDATE alerts AS a SET due_at = GREATEST(a.due_at, b.due_at)
+UPDATE alerts AS a SET held_until = GREATEST(a.held_until, b.until)
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::timestamptz[])
-     AS b (org_id, monitor_id, contact_id, topic, due_at)
+     AS b (org_id, monitor_id, contact_id, topic, until)
 WHERE a.org_id = b.org_id AND a.monitor_id = b.monitor_id AND a.contact_id = b.contact_id AND a.topic = b.topic
   AND a.state = 'pending'
 """
@@ -227,6 +227,7 @@ def _waiting(row: Row) -> Waiting:
         kind=AlertKind(row["kind"]),
         created_at=from_datetime(row["created_at"]),
         due_at=from_datetime(row["due_at"]),
+        held_until=0 if row["held_until"] is None else from_datetime(row["held_until"]),
         attempts=row["attempts"],
         notice=None if row["notice"] is None else NoticeKind(row["notice"]),
         is_claimed=bool(row["is_claimed"]),

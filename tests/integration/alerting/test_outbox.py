@@ -6,9 +6,12 @@ from monitord.domain.check import Verdict
 from monitord.domain.contact import QuietHours
 from monitord.domain.delivery import Attempt, Outcome
 from monitord.domain.health import Status
-from monitord.domain.instant import HOUR, MINUTE, SECOND, to_datetime
-from monitord.domain.notice import NoticeKind
+from monitord.domain.instant import HOUR, MINUTE, SECOND, from_datetime, to_datetime
+from monitord.domain.notice import NoticeKind, Picture
+from monitord.evidence.photographer import Moment
+from monitord.evidence.shot import Image, Shot
 from monitord.storage.outbox import LEASE_S
+from monitord.storage.screenshots import ScreenshotAlbum
 from tests.integration.alerting.conftest import ACCEPTED, NEVER, REFUSED, Desk
 
 UP, DOWN, DEGRADED = Verdict.UP, Verdict.DOWN, Verdict.DEGRADED
@@ -203,6 +206,43 @@ async def test_quiet_hours_are_waited_for(desk: Desk) -> None:
     assert await desk.deliver() == []
     desk.now += 31 * MINUTE
     assert [notice.kind for notice in await desk.deliver()] == [NoticeKind.DOWN]
+
+
+async def test_an_outage_that_was_over_before_the_contact_woke_is_told_all_the_same(desk: Desk) -> None:
+    """Nobody asked for it to be kept from them: they slept."""
+    monitor = await desk.monitor()
+    moment = to_datetime(desk.now)
+    minute = moment.hour * 60 + moment.minute
+    await desk.world.contact(monitor, quiet=QuietHours(start_min=minute, end_min=(minute + 120) % 1440))
+    await desk.see(monitor, DOWN, DOWN)
+    assert await desk.deliver() == []
+    await desk.see(monitor, UP)
+    desk.now += 60 * MINUTE
+    assert await desk.deliver() == []
+    desk.now += 61 * MINUTE
+    assert [notice.kind for notice in await desk.deliver()] == [NoticeKind.OUTAGE_OVER]
+
+
+async def test_an_alert_waits_for_its_picture_and_no_longer(desk: Desk) -> None:
+    """And what is over while it waits is told at once, in one message."""
+    desk.ledger.hold_s = lambda monitor_id, transition: 15 if transition.judged_after is Status.DOWN else 0
+    one, two, three = await desk.monitor(), await desk.monitor(), await desk.monitor()
+    await desk.world.contact(one, two, three)
+    for monitor in (one, two, three):
+        await desk.see(monitor, DOWN, DOWN)
+    assert await desk.deliver() == []
+    change = "SELECT at FROM monitor_transitions WHERE monitor_id = $1 AND after = $2"
+    moment = Moment(desk.world.org_id, one.id, from_datetime(await desk.world.value(change, one.id, Status.DOWN)))
+    shot = Shot(url="https://p.test/1", image=Image(b"", "image/png"), taken_by="x", stored_by="y")
+    await ScreenshotAlbum(desk.world.database, lambda: None).record(moment, shot)
+    told = await desk.deliver()
+    assert [(notice.subject.id if notice.subject else 0, notice.picture) for notice in told] == [
+        (one.id, Picture(url="https://p.test/1"))
+    ]
+    await desk.see(two, UP)
+    assert [notice.kind for notice in await desk.deliver()] == [NoticeKind.OUTAGE_OVER]
+    desk.later(15)
+    assert [notice.subject.id if notice.subject else 0 for notice in await desk.deliver()] == [three.id]
 
 
 async def test_who_switches_off_gets_nothing_that_waited(desk: Desk) -> None:

@@ -26,17 +26,17 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from . import contact_pb2 as monitord_dot_v1_dot_contact__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17monitord/v1/alert.proto\x12\x0bmonitord.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19monitord/v1/contact.proto\"\xac\x03\n\x05\x41lert\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x12\n\nmonitor_id\x18\x02 \x01(\x03\x12\x12\n\ncontact_id\x18\x03 \x01(\x03\x12\x13\n\x0bincident_id\x18\x04 \x01(\x03\x12$\n\x04kind\x18\x05 \x01(\x0e\x32\x16.monitord.v1.AlertKind\x12&\n\x05state\x18\x06 \x01(\x0e\x32\x17.monitord.v1.AlertState\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64ue_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bsettle_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rattempt_count\x18\x0b \x01(\x05\x12\x14\n\x0ctold_with_id\x18\x0c \x01(\x03\x12.\n\x08\x61ttempts\x18\r \x03(\x0b\x32\x1c.monitord.v1.DeliveryAttempt\x12\x0f\n\x07\x63hannel\x18\x0e \x01(\t\"\xae\x01\n\x0f\x44\x65liveryAttempt\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12.\n\nbegin_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07outcome\x18\x04 \x01(\t\x12\x0c\n\x04\x63ode\x18\x05 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x06 \x01(\t*\x89\x01\n\nAlertState\x12\x1b\n\x17\x41LERT_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41LERT_STATE_PENDING\x10\x01\x12\x14\n\x10\x41LERT_STATE_SENT\x10\x02\x12\x14\n\x10\x41LERT_STATE_DEAD\x10\x03\x12\x19\n\x15\x41LERT_STATE_CANCELLED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17monitord/v1/alert.proto\x12\x0bmonitord.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19monitord/v1/contact.proto\"\xc4\x03\n\x05\x41lert\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x12\n\nmonitor_id\x18\x02 \x01(\x03\x12\x12\n\ncontact_id\x18\x03 \x01(\x03\x12\x13\n\x0bincident_id\x18\x04 \x01(\x03\x12$\n\x04kind\x18\x05 \x01(\x0e\x32\x16.monitord.v1.AlertKind\x12&\n\x05state\x18\x06 \x01(\x0e\x32\x17.monitord.v1.AlertState\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64ue_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bsettle_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rattempt_count\x18\x0b \x01(\x05\x12\x14\n\x0ctold_with_id\x18\x0c \x01(\x03\x12.\n\x08\x61ttempts\x18\r \x03(\x0b\x32\x1c.monitord.v1.DeliveryAttempt\x12\x0f\n\x07\x63hannel\x18\x0e \x01(\t\x12\x16\n\x0escreenshot_url\x18\x0f \x01(\t\"\xae\x01\n\x0f\x44\x65liveryAttempt\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12.\n\nbegin_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07outcome\x18\x04 \x01(\t\x12\x0c\n\x04\x63ode\x18\x05 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x06 \x01(\t*\x89\x01\n\nAlertState\x12\x1b\n\x17\x41LERT_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41LERT_STATE_PENDING\x10\x01\x12\x14\n\x10\x41LERT_STATE_SENT\x10\x02\x12\x14\n\x10\x41LERT_STATE_DEAD\x10\x03\x12\x19\n\x15\x41LERT_STATE_CANCELLED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'monitord.v1.alert_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ALERTSTATE']._serialized_start=709
-  _globals['_ALERTSTATE']._serialized_end=846
+  _globals['_ALERTSTATE']._serialized_start=733
+  _globals['_ALERTSTATE']._serialized_end=870
   _globals['_ALERT']._serialized_start=101
-  _globals['_ALERT']._serialized_end=529
-  _globals['_DELIVERYATTEMPT']._serialized_start=532
-  _globals['_DELIVERYATTEMPT']._serialized_end=706
+  _globals['_ALERT']._serialized_end=553
+  _globals['_DELIVERYATTEMPT']._serialized_start=556
+  _globals['_DELIVERYATTEMPT']._serialized_end=730
 # @@protoc_insertion_point(module_scope)

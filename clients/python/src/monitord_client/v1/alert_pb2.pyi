@@ -73,6 +73,7 @@ class Alert(_message.Message):
     TOLD_WITH_ID_FIELD_NUMBER: _builtins.int
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     CHANNEL_FIELD_NUMBER: _builtins.int
+    SCREENSHOT_URL_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """Given by the server."""
     monitor_id: _builtins.int
@@ -95,6 +96,8 @@ class Alert(_message.Message):
     """The alert in whose message it was told, with others; 0: it has one of its own."""
     channel: _builtins.str
     """How the contact was reached, such as `email`."""
+    screenshot_url: _builtins.str
+    """Where a screenshot of that moment can be seen; empty: there is none."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made, in the transaction of the change that it tells of."""
@@ -128,10 +131,11 @@ class Alert(_message.Message):
         told_with_id: _builtins.int = ...,
         attempts: _abc.Iterable[Global___DeliveryAttempt] | None = ...,
         channel: _builtins.str = ...,
+        screenshot_url: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "due_time", b"due_time", "settle_time", b"settle_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_count", b"attempt_count", "attempts", b"attempts", "channel", b"channel", "contact_id", b"contact_id", "create_time", b"create_time", "due_time", b"due_time", "id", b"id", "incident_id", b"incident_id", "kind", b"kind", "monitor_id", b"monitor_id", "reason", b"reason", "settle_time", b"settle_time", "state", b"state", "told_with_id", b"told_with_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_count", b"attempt_count", "attempts", b"attempts", "channel", b"channel", "contact_id", b"contact_id", "create_time", b"create_time", "due_time", b"due_time", "id", b"id", "incident_id", b"incident_id", "kind", b"kind", "monitor_id", b"monitor_id", "reason", b"reason", "screenshot_url", b"screenshot_url", "settle_time", b"settle_time", "state", b"state", "told_with_id", b"told_with_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -35,7 +35,10 @@ DROP INDEX alerts_pair;
 CREATE INDEX alerts_pair ON alerts (org_id, monitor_id, contact_id, topic, id);
 
 -- Since when an alert that had been given up is tried again; null: it never was given up and taken up again.
-ALTER TABLE alerts ADD COLUMN revived_at timestamptz;
+ALTER TABLE alerts ADD COLUMN revived_at timestamptz, ADD COLUMN screenshot_url text;
+-- Not sent before, though it is due: a picture is being taken, or the contact sleeps. Apart from `due_at`, which says
+-- whether it should have been told by the time that all was over.
+ALTER TABLE alerts ADD COLUMN held_until timestamptz;
 ALTER TABLE incidents ADD COLUMN screenshot_url text;
 
 -- What happens to incidents, in an order that readers can follow: a transaction's events are shown once no older
