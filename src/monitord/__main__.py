@@ -48,6 +48,9 @@ def run(
 ) -> None:
     """Check monitors until told to stop (Ctrl-C or SIGTERM)."""
     configured = _settings()  # a wrong setting is told before the rest is loaded
+    # What is forked here (Postgres, browsers) is replaced by another program at once: gRPC need not prepare for it, nor
+    # tell of it on stderr.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     from monitord.lifecycle import Options, serve
 
     raise typer.Exit(
