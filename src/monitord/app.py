@@ -1,7 +1,5 @@
 """The composition root: builds everything, runs it under one TaskGroup, and takes it down in order."""
 
-import asyncio
-import gc
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -24,6 +22,7 @@ from monitord.engine.reconciler import Reconciler
 from monitord.engine.supervisor import Supervisor
 from monitord.engine.tester import Tester
 from monitord.followers import FollowedLedger
+from monitord.garbage import GarbageCollector
 from monitord.identification import Identification
 from monitord.identity.ping_urls import PingUrls
 from monitord.identity.vault import Vault
@@ -41,6 +40,7 @@ from monitord.probes.dial import Dialler
 from monitord.probes.egress import EgressPolicy
 from monitord.probes.outbound import Outbound
 from monitord.probes.resolver import SystemResolver
+from monitord.rpc.audit import AuditService
 from monitord.rpc.check_logs import CheckLogService
 from monitord.rpc.engine import Engine
 from monitord.rpc.first_start import read_set
@@ -52,6 +52,7 @@ from monitord.rpc.specs import SpecReader
 from monitord.settings import Settings
 from monitord.storage.assignments import Assignments
 from monitord.storage.audit import Auditor
+from monitord.storage.audit_log import AuditLog
 from monitord.storage.census import Census
 from monitord.storage.database import Database
 from monitord.storage.heartbeats import HeartbeatStore
@@ -72,10 +73,6 @@ _STUCK_ROWS = 0.5
 
 _LEAST_FLUSH_S = 5.0
 """How long the last results may take to be stored, however short the grace is."""
-
-_GC_THRESHOLDS = (50_000, 20, 100)
-_GC_GROWTH = 1.1
-_GC_LOOK_S = 10.0
 
 _log = structlog.get_logger(__name__)
 
@@ -99,7 +96,10 @@ class App:
         )
         self._monitors = MonitorStore(database, vault)
         self._logs = LogStore(database)
-        self._janitor = Janitor(database, retention_days=settings.log_retention_days)
+        self._audit_log = AuditLog(database)
+        self._janitor = Janitor(
+            database, retention_days=settings.log_retention_days, audit_days=settings.audit_retention_days
+        )
         self._census = Census(database)
         self._build_engine(Assignments(database, vault))
         self.feed = LogFeed(self._logs)
@@ -109,6 +109,7 @@ class App:
         self._exposition = Exposition(self.instruments, per_monitor=settings.metrics_per_monitor)
         self._listener = HttpListener(settings.metrics_host, settings.metrics_port, self._exposition, self.readiness)
         self._ping_urls = PingUrls(vault.derive, settings.public_url or "")
+        self._collector = GarbageCollector(lambda: len(self._supervisor.running()) if self._reconciler.complete else 0)
         self._build_people(vault, own_addresses)
         self._pings = PingListener(
             settings.ping_host,
@@ -117,9 +118,9 @@ class App:
             read_token=self._ping_urls.read,
             now=self._clock.now,
             others=[
-                *self._notification.pages.routes(),
-                *self._identification.pages.routes(),
-                *self._observation.routes(),
+                route
+                for each in (self._notification.pages, self._identification.pages, self._observation)
+                for route in each.routes()
             ],
         )
         self._specs = SpecReader(Limits(min_interval_s=settings.min_interval_s), self._policy, self._probes)
@@ -233,6 +234,7 @@ class App:
                 incidents=self._notification.incident_service(self._identification.authenticator, self._clock.now),
                 alerts=self._notification.alert_service(),
                 accounts=self._identification.account_service(),
+                audit=AuditService(self._audit_log),
                 maintenance=MaintenanceService(
                     self._windows, requests, changed=self._calendar.poke, now=self._clock.now
                 ),
@@ -291,7 +293,7 @@ class App:
             ("the listener for hints", self._hints.run),
             ("the census", self._census.run),
             ("the upkeep of keys and sessions", self._identification.upkeep.run),
-            ("the collector of garbage", self._spare_collections),
+            ("the collector of garbage", self._collector.run),
         ]
         if self._console is not None:
             services.append(("the console", self._console.run))
@@ -324,7 +326,7 @@ class App:
         await self._observation.close()
         if self._network is not None:
             await self._network.close()
-        self._identification.close()
+        await self._identification.close()
 
     # What connects the parts
 
@@ -378,18 +380,3 @@ class App:
         if self._ledger.spooled > _STUCK_ROWS * self._settings.spool_rows:
             return f"{self._ledger.spooled} results wait to be stored"
         return None
-
-    async def _spare_collections(self) -> None:
-        """Keep full garbage collections from touching what lives as long as its monitor does.
-
-        A full collection over 100,000 actors stops everything for 0.3 s. Actors hold no cycles that come and go:
-        whatever has survived a while after a growth is moved out of the collector's sight.
-        """
-        gc.set_threshold(*_GC_THRESHOLDS)
-        frozen = 0
-        while True:
-            running = len(self._supervisor.running())
-            if self._reconciler.complete and running > frozen * _GC_GROWTH:
-                gc.freeze()
-                frozen = running
-            await asyncio.sleep(_GC_LOOK_S)

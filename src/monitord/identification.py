@@ -1,7 +1,11 @@
 """Builds what knows who is asking: accounts, sessions, keys, and how people get an account or back into theirs."""
 
+import asyncio
 from collections.abc import Callable
 
+import structlog
+
+from monitord.domain.errors import UnavailableError
 from monitord.domain.instant import Instant
 from monitord.domain.letter import Letter
 from monitord.identity.accounts import Accounts
@@ -20,7 +24,13 @@ from monitord.rpc.auth import AuthHandler, RequestLedger
 from monitord.settings import Settings
 from monitord.storage.accounts import AccountStore
 from monitord.storage.address_proofs import AddressProofStore
+from monitord.storage.audit_log import AuditLog
 from monitord.storage.database import Database
+
+_MAX_NOTES = 100
+"""Of wrong passwords, under way; those beyond are not written: guessing is limited before it gets there (T14)."""
+
+_log = structlog.get_logger(__name__)
 
 
 class Identification:
@@ -44,7 +54,11 @@ class Identification:
         self.authenticator = Authenticator(store, tokens, now=now, on_use=self.upkeep.note_use)
         ended = self.authenticator.forget
         self.accounts = Accounts(store, self._passwords, now=now, ended=ended)
-        self._sessions = Sessions(store, self._passwords, tokens, throttle, now=now, ended=ended)
+        self._audit = AuditLog(database)
+        self._noting: set[asyncio.Task[None]] = set()
+        self._sessions = Sessions(
+            store, self._passwords, tokens, throttle, now=now, ended=ended, failed=self._note_failure
+        )
         self._registration = Registration(
             store,
             AddressProofs(AddressProofStore(database), vault.derive, base, now=now),
@@ -66,6 +80,20 @@ class Identification:
         """Return what serves accounts."""
         return AccountService(self._registration, self.accounts)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End what is open."""
         self._passwords.close()
+        await asyncio.gather(*self._noting, return_exceptions=True)
+
+    def _note_failure(self, email: str) -> None:
+        """Write a wrong password into the audit log, beside the answer, which takes no longer for it (T14)."""
+        if len(self._noting) < _MAX_NOTES:
+            task = asyncio.create_task(self._note(email), name="note of a wrong password")
+            self._noting.add(task)
+            task.add_done_callback(self._noting.discard)
+
+    async def _note(self, email: str) -> None:
+        try:
+            await self._audit.sign_in_failed(email)
+        except UnavailableError as error:
+            _log.warning("wrong_password_not_noted", reason=error.message)

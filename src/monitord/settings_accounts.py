@@ -8,6 +8,9 @@ from monitord.domain.account import RegistrationMode
 class AccountSettings(BaseModel):
     """Who may have an account. A part of ``Settings``."""
 
+    audit_retention_days: int = Field(
+        365, ge=1, le=3650, description="How long the audit log (ListAuditEvents) is kept, in days."
+    )
     registration: RegistrationMode = Field(
         RegistrationMode.OFF,
         description="Who may register: `off` nobody, `invitation` those whom an administrator invites (InviteUser), "

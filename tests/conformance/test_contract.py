@@ -26,6 +26,7 @@ from monitord.identity.principal import Scope
 from monitord.rpc import convert_contact, convert_maintenance, field_mask
 from monitord.rpc.accounts import AccountService
 from monitord.rpc.alerts import AlertService
+from monitord.rpc.audit import AuditService
 from monitord.rpc.auth import AuthHandler
 from monitord.rpc.check_logs import CheckLogService
 from monitord.rpc.contacts import ContactService
@@ -41,6 +42,7 @@ from monitord.rpc.server import SERVICE_NAMES
 from monitord.v1 import (
     account_service_pb2,
     alert_service_pb2,
+    audit_service_pb2,
     auth_pb2,
     auth_service_pb2,
     check_log_pb2,
@@ -74,6 +76,7 @@ OURS: list[ServiceDescriptor] = [
         alert_service_pb2,
         auth_service_pb2,
         account_service_pb2,
+        audit_service_pb2,
     )
     for service in file.DESCRIPTOR.services_by_name.values()
 ]
@@ -91,6 +94,7 @@ HANDLERS: dict[str, type] = {
     "IncidentService": IncidentService,
     "AlertService": AlertService,
     "AccountService": AccountService,
+    "AuditService": AuditService,
 }
 
 
@@ -115,7 +119,8 @@ def test_nothing_is_changed_with_a_scope_that_is_for_looking() -> None:
         if scope is not None:
             assert (scope is Scope.READ) <= method.name.startswith(looks), method.full_name
     of_the_account = {method.name for method in methods(OURS) if method.containing_service.name == "AccountService"}
-    for_all_of_it = {method.name for method in methods(OURS) if "ApiKey" in method.name} | of_the_account
+    keys = {method.name for method in methods(OURS) if "ApiKey" in method.name}
+    for_all_of_it = keys | of_the_account | {"ListAuditEvents"}
     assert for_all_of_it == {
         method.name
         for method in methods(OURS)

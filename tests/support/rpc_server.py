@@ -27,6 +27,7 @@ from monitord.identity.principal import Principal
 from monitord.identity.vault import Vault
 from monitord.rpc.accounts import AccountService
 from monitord.rpc.alerts import AlertService
+from monitord.rpc.audit import AuditService
 from monitord.rpc.auth import AuthHandler
 from monitord.rpc.check_logs import CheckLogService
 from monitord.rpc.contacts import ContactService
@@ -40,6 +41,7 @@ from monitord.rpc.server import RpcServer, Services
 from monitord.rpc.specs import SpecReader
 from monitord.storage.alert_configs import AlertConfigStore
 from monitord.storage.alert_history import AlertHistory
+from monitord.storage.audit_log import AuditLog
 from monitord.storage.confirmations import ConfirmationStore
 from monitord.storage.contacts import ContactStore
 from monitord.storage.database import Database
@@ -55,6 +57,7 @@ from monitord.streaming.incident_feed import IncidentFeed
 from monitord.v1 import (
     account_service_pb2_grpc,
     alert_service_pb2_grpc,
+    audit_service_pb2_grpc,
     auth_service_pb2_grpc,
     check_log_service_pb2_grpc,
     contact_service_pb2_grpc,
@@ -250,6 +253,7 @@ class Api:
         self.incidents = incident_service_pb2_grpc.IncidentServiceStub(self.channel)
         self.alerts = alert_service_pb2_grpc.AlertServiceStub(self.channel)
         self.accounts = account_service_pb2_grpc.AccountServiceStub(self.channel)
+        self.audit = audit_service_pb2_grpc.AuditServiceStub(self.channel)
         self.heartbeats = heartbeat_service_pb2_grpc.HeartbeatServiceStub(self.channel)
         self.maintenance = maintenance_service_pb2_grpc.MaintenanceServiceStub(self.channel)
 
@@ -295,6 +299,7 @@ async def running_api(database: Database, *, real_feed: bool = False) -> AsyncIt
             sessions=identity.authenticator,
             now=lambda: NOW,
         ),
+        audit=AuditService(AuditLog(database)),
         accounts=AccountService(identity.registration, identity.accounts),
         auth=AuthHandler(identity.sessions, identity.accounts, requests),
         heartbeats=HeartbeatService(

@@ -7,6 +7,7 @@ from monitord.settings import settings_table
 from monitord.v1 import (
     account_service_pb2,
     alert_service_pb2,
+    audit_service_pb2,
     auth_service_pb2,
     check_log_service_pb2,
     contact_service_pb2,
@@ -29,6 +30,7 @@ def test_every_rpc_that_it_names_exists():
         for file in (
             account_service_pb2,
             alert_service_pb2,
+            audit_service_pb2,
             auth_service_pb2,
             check_log_service_pb2,
             contact_service_pb2,

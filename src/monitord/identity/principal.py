@@ -32,6 +32,15 @@ class SessionCredential(msgspec.Struct, frozen=True):
 Credential: TypeAlias = ApiKeyCredential | SessionCredential
 
 
+def credential_name(credential: Credential) -> str:
+    """Return what a credential is called where people read of it; never a secret."""
+    match credential:
+        case ApiKeyCredential(key_id):
+            return f"key:{key_id}"
+        case SessionCredential(session_id):
+            return f"session:{session_id}"
+
+
 class Principal(msgspec.Struct, frozen=True):
     """Whoever proved who they are, for as long as ``credential`` stays valid."""
 

@@ -100,7 +100,10 @@ class Sessions:
         *,
         now: Callable[[], Instant],
         ended: Callable[[Credential], None],
+        failed: Callable[[str], None] = lambda email: None,
     ) -> None:
+        """``failed`` is told of a wrong password for an account; it must return at once (T14)."""
+        self._failed = failed
         self._store = store
         self._hasher = hasher
         self._issuer = issuer
@@ -120,6 +123,8 @@ class Sessions:
         try:
             account = await self._store.account(email)
             right = await self._hasher.verify(password, account.password_hash if account else None)
+            if account is not None and not right:
+                self._failed(email)
             if account is None or not right:
                 raise UnauthenticatedError(_WRONG_LOGIN)
             signed_in = await self.begin(account, peer)

@@ -20,7 +20,8 @@ from monitord.domain.errors import (
     UnauthenticatedError,
     Violation,
 )
-from monitord.identity.principal import Principal
+from monitord.identity.actor import Actor, current_actor
+from monitord.identity.principal import Principal, credential_name
 from monitord.rpc import errors
 from monitord.rpc.context import current_peer, current_principal
 from monitord.rpc.limits import CallLimit
@@ -117,7 +118,7 @@ class Edge(grpc.aio.ServerInterceptor):
             limit = asyncio.timeout(_own_limit_s(rule, context))
             try:
                 async with limit:
-                    with self._unary.hold(await self._admit(rule, context)):
+                    with self._unary.hold(await self._admit(method, rule, context)):
                         answer: bytes = encode(await run(_decoded(decode, raw), context))
                         return answer
             except asyncio.CancelledError:
@@ -141,7 +142,7 @@ class Edge(grpc.aio.ServerInterceptor):
             began = time.perf_counter()
             code = StatusCode.OK
             try:
-                with self._streams.hold(await self._admit(rule, context)):
+                with self._streams.hold(await self._admit(method, rule, context)):
                     answer = run(incoming if decode is None else _decoded(decode, incoming), context)
                     if isinstance(answer, AsyncGenerator):
                         async with contextlib.aclosing(answer):
@@ -161,13 +162,14 @@ class Edge(grpc.aio.ServerInterceptor):
 
         return call
 
-    async def _admit(self, rule: Rule | None, context: Context) -> int | str:
+    async def _admit(self, method: str, rule: Rule | None, context: Context) -> int | str:
         """Set who calls, and return what their calls are counted by: the user, or without one the address."""
         peer = address_of(context.peer())
         current_peer.set(peer)
         if rule is None:
             raise PermissionDeniedError("nobody may call this method")
         if rule.scope is None:
+            current_actor.set(Actor(address=peer, method=method))
             return peer
         principal = await self._authenticator.authenticate(_authorization(context))
         if principal.scope < rule.scope:
@@ -175,6 +177,8 @@ class Edge(grpc.aio.ServerInterceptor):
                 f"this needs a credential of scope {rule.scope.name}, and yours is {principal.scope.name}"
             )
         current_principal.set(principal)
+        user_id, credential = principal.user_id, credential_name(principal.credential)
+        current_actor.set(Actor(user_id=user_id, credential=credential, address=peer, method=method))
         return principal.user_id
 
     async def _refuse_unknown(self, incoming: AsyncIterator[bytes], context: Context) -> None:

@@ -87,6 +87,7 @@ RULES: dict[str, Rule] = {
     _AUTH + "CreateApiKey": _ADMIN,
     _AUTH + "ListApiKeys": _ADMIN,
     _AUTH + "RevokeApiKey": _ADMIN,
+    "/monitord.v1.AuditService/ListAuditEvents": _ADMIN,
     _ACCOUNTS + "Register": _PUBLIC,
     _ACCOUNTS + "VerifyEmail": _PUBLIC,
     _ACCOUNTS + "RequestPasswordReset": _PUBLIC,

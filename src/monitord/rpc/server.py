@@ -14,6 +14,7 @@ from grpc_reflection.v1alpha import reflection
 
 from monitord.rpc.accounts import AccountService
 from monitord.rpc.alerts import AlertService
+from monitord.rpc.audit import AuditService
 from monitord.rpc.check_logs import CheckLogService
 from monitord.rpc.contacts import ContactService
 from monitord.rpc.health import Health
@@ -29,6 +30,8 @@ from monitord.v1 import (
     account_service_pb2_grpc,
     alert_service_pb2,
     alert_service_pb2_grpc,
+    audit_service_pb2,
+    audit_service_pb2_grpc,
     auth_service_pb2,
     auth_service_pb2_grpc,
     check_log_service_pb2,
@@ -102,6 +105,7 @@ class Services:
     incidents: IncidentService
     alerts: AlertService
     accounts: AccountService
+    audit: AuditService
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +228,7 @@ SERVICE_NAMES = [
         alert_service_pb2,
         auth_service_pb2,
         account_service_pb2,
+        audit_service_pb2,
     )
     for service in file.DESCRIPTOR.services_by_name.values()
 ]
@@ -239,6 +244,7 @@ def _register(server: grpc.aio.Server, services: Services, health: Health) -> No
     contact_service_pb2_grpc.add_ContactServiceServicer_to_server(services.contacts, server)
     incident_service_pb2_grpc.add_IncidentServiceServicer_to_server(services.incidents, server)
     alert_service_pb2_grpc.add_AlertServiceServicer_to_server(services.alerts, server)
+    audit_service_pb2_grpc.add_AuditServiceServicer_to_server(services.audit, server)
     account_service_pb2_grpc.add_AccountServiceServicer_to_server(services.accounts, server)
     maintenance_service_pb2_grpc.add_MaintenanceServiceServicer_to_server(services.maintenance, server)
     health_pb2_grpc.add_HealthServicer_to_server(health, untyped)

@@ -173,7 +173,7 @@ class AccountStore:
         address: str,
     ) -> bool:
         """Store a session, unless the account's session version has changed meanwhile: then return False."""
-        async with self._database.connection() as connection:
+        async with self._database.transaction() as connection:
             status = await connection.execute(
                 CREATE_SESSION,
                 session_id,
@@ -201,7 +201,7 @@ class AccountStore:
 
     async def end_session(self, session_id: UUID, *, at: Instant) -> bool:
         """End a session; return whether that changed anything."""
-        async with self._database.connection() as connection:
+        async with self._database.transaction() as connection:
             return _touched(await connection.execute(END_SESSION, session_id, to_datetime(at))) == 1
 
     async def session_state(self, session_id: UUID) -> SessionState | None:
@@ -267,7 +267,7 @@ class AccountStore:
 
     async def revoke_api_key(self, org_id: int, user_id: int, key_id: str, *, at: Instant) -> bool:
         """Revoke a key; return False when the user has none of that id. One that is revoked stays as it is."""
-        async with self._database.connection() as connection:
+        async with self._database.transaction() as connection:
             return _touched(await connection.execute(REVOKE_API_KEY, org_id, user_id, key_id, to_datetime(at))) == 1
 
     async def record_key_use(self, last_used: Mapping[str, Instant]) -> None:
@@ -335,7 +335,7 @@ class AccountStore:
 
     async def end_own_session(self, org_id: int, user_id: int, session_id: UUID, *, at: Instant) -> bool:
         """End a session of a user; return False when they have none of that id."""
-        async with self._database.connection() as connection:
+        async with self._database.transaction() as connection:
             status = await connection.execute(END_OWN_SESSION, org_id, user_id, session_id, to_datetime(at))
         return _touched(status) == 1
 

@@ -10,7 +10,7 @@ from monitord.domain.contact import AlertSettings, Contact, ContactSpec
 from monitord.domain.contacts import Channel, EmailContact, channel_of
 from monitord.domain.errors import AlreadyExistsError, EtagMismatchError, NotFoundError, ResourceExhaustedError
 from monitord.domain.instant import Instant, from_datetime, to_datetime
-from monitord.domain.secrets import without_secrets
+from monitord.domain.secrets import secrets_of, without_secrets
 from monitord.storage.database import Database, Row, Transaction
 from monitord.storage.monitors import wall_clock
 from monitord.storage.sealing import Sealer, sealed_channel, unsealed_channel
@@ -129,11 +129,14 @@ class ContactStore:
             moved = spec.channel != current.spec.channel
             try:
                 values = (*_values(spec), now, _verified(spec, now), moved)
-                await held.fetchrow(UPDATE, org_id, contact_id, *values)
+                changed = await held.fetchrow(UPDATE, org_id, contact_id, *values)
             except asyncpg.UniqueViolationError:
                 raise _name_taken(spec.name) from None
             if moved:
                 await held.execute(EXPIRE_CONFIRMATION, org_id, contact_id)
+            # Sealed anew they would look changed, in the audit log too.
+            if secrets_of(spec.channel) == secrets_of(current.spec.channel):
+                return self._contact(_required(changed, contact_id))
             return await self._sealed(held, org_id, contact_id, spec.channel)
 
     async def delete(self, org_id: int, contact_id: int, *, expected_version: int | None = None) -> None:

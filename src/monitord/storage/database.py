@@ -10,6 +10,7 @@ import asyncpg
 import msgspec
 
 from monitord.domain.errors import FailedPreconditionError, UnavailableError
+from monitord.identity.actor import current_actor
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -54,6 +55,9 @@ _REFUSED = (
     asyncpg.InvalidCatalogNameError,
     asyncpg.ClientConfigurationError,
 )
+
+
+SET_ACTOR = "SELECT set_config('monitord.actor', $1, true)"
 
 
 class Database:
@@ -142,6 +146,9 @@ class Database:
             yield within
             return
         async with self.connection() as held, held.transaction():
+            actor = current_actor.get()
+            if actor is not None:  # triggers that write the audit log read it
+                await held.execute(SET_ACTOR, msgspec.json.encode(actor).decode())
             yield held
 
     async def ping(self) -> None:

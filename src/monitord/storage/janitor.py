@@ -10,6 +10,7 @@ import structlog
 from monitord.domain.errors import UnavailableError
 from monitord.domain.instant import Instant, to_datetime
 from monitord.storage import partitions
+from monitord.storage.audit_log import AuditLog
 from monitord.storage.database import Database
 from monitord.storage.monitors import wall_clock
 
@@ -38,9 +39,18 @@ _log = structlog.get_logger(__name__)
 class Janitor:
     """Does its rounds at the start, then hourly."""
 
-    def __init__(self, database: Database, *, retention_days: int, clock: Callable[[], Instant] = wall_clock) -> None:
-        """Take how many days of the check log to keep, at least 1."""
+    def __init__(
+        self,
+        database: Database,
+        *,
+        retention_days: int,
+        audit_days: int = 365,
+        clock: Callable[[], Instant] = wall_clock,
+    ) -> None:
+        """Take how many days of the check log, and of the audit log, to keep; at least 1."""
         self._database = database
+        self._audit = AuditLog(database)
+        self._audit_days = audit_days
         self._retention = timedelta(days=retention_days)
         self._clock = clock
 
@@ -65,6 +75,7 @@ class Janitor:
             self._create_partitions,
             self._drop_partitions,
             self._expire,
+            self._retire_audit_events,
             self._purge,
         )
         return all([await self._guarded(step) for step in steps])
@@ -93,6 +104,10 @@ class Janitor:
         async with self._database.connection() as held:
             await held.execute(EXPIRE_REQUEST_IDS, now - _REQUEST_ID_AGE)
             await held.execute(EXPIRE_SESSIONS, now - _SESSION_AGE)
+
+    async def _retire_audit_events(self) -> None:
+        while await self._audit.purge(self._clock(), self._audit_days):
+            pass
 
     async def _purge(self) -> None:
         """Delete the rows of deleted monitors, in short transactions."""

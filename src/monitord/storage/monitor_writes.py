@@ -10,7 +10,7 @@ from monitord.domain.health import Health, Status, Transition
 from monitord.domain.instant import Instant, to_datetime
 from monitord.domain.kinds import HeartbeatCheck, kind_of
 from monitord.domain.monitor import Monitor, MonitorSpec
-from monitord.domain.secrets import without_secrets
+from monitord.domain.secrets import secrets_of, without_secrets
 from monitord.storage import rows
 from monitord.storage.alert_configs import add_defaults
 from monitord.storage.database import Transaction
@@ -47,7 +47,8 @@ WITH made AS (
 SELECT id FROM made
 """
 UPDATE = """
-UPDATE monitors SET name = $3, labels = $4, type = $5, config = $6, secrets = $7, interval_s = $8, timeout_ms = $9,
+UPDATE monitors SET name = $3, labels = $4, type = $5, config = $6,
+                    secrets = CASE WHEN $16 THEN $7 ELSE secrets END, interval_s = $8, timeout_ms = $9,
                     failure_threshold = $10, success_threshold = $11, recheck_interval_s = $12, is_active = $13,
                     parent_ids = $14, version = version + 1, updated_at = $15
 WHERE org_id = $1 AND id = $2
@@ -151,10 +152,12 @@ async def replace(
     org_id, monitor_id = current.org_id, current.id
     at = to_datetime(now)
     secrets = sealed(spec.check, sealer, org_id, monitor_id)
+    # Sealed anew they would look changed, in the audit log too.
+    has_other_secrets = secrets_of(spec.check) != secrets_of(current.spec.check)
     config = _values(spec)
     await judge_edges(tx, org_id, monitor_id, spec, current.spec)
     try:
-        await tx.execute(UPDATE, org_id, monitor_id, *config[:4], secrets, *config[4:], at)
+        await tx.execute(UPDATE, org_id, monitor_id, *config[:4], secrets, *config[4:], at, has_other_secrets)
     except asyncpg.UniqueViolationError:
         raise _name_taken(spec.name) from None
     if isinstance(spec.check, HeartbeatCheck) and spec.check != current.spec.check:

@@ -313,5 +313,9 @@ def test_rules_without_a_scope_are_for_those_who_cannot_prove_anything_yet() -> 
         "/monitord.v1.AuthService/Login",
         "/monitord.v1.AuthService/Refresh",
         "/monitord.v1.AuthService/Logout",
+        "/monitord.v1.AccountService/Register",
+        "/monitord.v1.AccountService/VerifyEmail",
+        "/monitord.v1.AccountService/RequestPasswordReset",
+        "/monitord.v1.AccountService/ResetPassword",
     }
     assert Rule(None).default_deadline_s == 10.0

@@ -18,9 +18,11 @@ from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from monitord.domain.audit import AuditEvent, AuditQuery
 from monitord.rpc import server as server_module
 from monitord.rpc.accounts import AccountService
 from monitord.rpc.alerts import AlertService
+from monitord.rpc.audit import AuditService
 from monitord.rpc.contacts import ContactService
 from monitord.rpc.heartbeats import HeartbeatService
 from monitord.rpc.incidents import IncidentService
@@ -45,6 +47,11 @@ class Auth(auth_service_pb2_grpc.AuthServiceServicer):
 class Heartbeats(HeartbeatService):
     def __init__(self) -> None:
         pass
+
+
+class AuditLog:
+    async def page(self, org_id: int, query: AuditQuery) -> list[AuditEvent]:
+        return []
 
 
 class AnyAccounts(AccountService):
@@ -93,6 +100,7 @@ def server(readiness: FakeReadiness | None = None, monitors: Monitors | None = N
         incidents=Incidents(),
         alerts=Alerts(),
         accounts=AnyAccounts(),
+        audit=AuditService(AuditLog()),
     )
     wish: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "tls": None} | changes
     return RpcServer(
