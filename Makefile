@@ -37,6 +37,10 @@ lint: dev ## check style, layers, protos, generated code and the Dockerfile
 	.ci/protos --check
 	.venv/bin/hadolint Dockerfile
 
+.PHONY: audit
+audit: dev ## look the pinned packages up among known vulnerabilities, where that data can be reached
+	.venv/bin/python .ci/audit
+
 .PHONY: types
 types: dev ## check types
 	.venv/bin/mypy
