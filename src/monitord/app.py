@@ -23,6 +23,7 @@ from monitord.engine.network import NetworkWatch
 from monitord.engine.reconciler import Reconciler
 from monitord.engine.supervisor import Supervisor
 from monitord.engine.tester import Tester
+from monitord.firebase import Firebase
 from monitord.followers import FollowedLedger
 from monitord.identity.accounts import Accounts
 from monitord.identity.authenticator import Authenticator
@@ -148,10 +149,19 @@ class App:
         tokens = Tokens(vault.derive, now=self._clock.now)
         self._passwords = Passwords()
         self._upkeep = Upkeep(accounts, now=self._clock.now)
-        self._authenticator = Authenticator(accounts, tokens, now=self._clock.now, on_use=self._upkeep.note_use)
+        self._firebase = Firebase.open(self._settings, self._database, now=self._clock.now)
+        self._authenticator = Authenticator(
+            accounts,
+            tokens,
+            now=self._clock.now,
+            on_use=self._upkeep.note_use,
+            firebase=None if self._firebase is None else self._firebase.bearers,
+        )
         ended: Callable[[Credential], None] = self._authenticator.forget
         self.accounts = Accounts(accounts, self._passwords, now=self._clock.now, ended=ended)
-        self._sessions = Sessions(accounts, self._passwords, tokens, LoginThrottle(), now=self._clock.now, ended=ended)
+        throttle = LoginThrottle()
+        self._sessions = Sessions(accounts, self._passwords, tokens, throttle, now=self._clock.now, ended=ended)
+        self._id_tokens = None if self._firebase is None else self._firebase.sign_in(self._sessions, throttle)
 
     def _build_engine(self, assignments: Assignments) -> None:
         settings, clock = self._settings, self._clock
@@ -220,7 +230,7 @@ class App:
                     sessions=self._authenticator,
                     now=self._clock.now,
                 ),
-                auth=AuthHandler(self._sessions, self.accounts, requests),
+                auth=AuthHandler(self._sessions, self.accounts, requests, self._id_tokens),
                 heartbeats=HeartbeatService(self._words, self._heartbeats, now=self._clock.now),
                 contacts=self._notification.contact_service(requests, self._policy),
                 incidents=self._notification.incident_service(self._authenticator, self._clock.now),
@@ -312,6 +322,8 @@ class App:
         if self._network is not None:
             await self._network.close()
         self._passwords.close()
+        if self._firebase is not None:
+            self._firebase.close()
 
     # What connects the parts
 

@@ -17,7 +17,6 @@ _CLIENT = frozenset({"MONITORD_ADDRESS", "MONITORD_API_KEY", "MONITORD_API_KEY_F
 """Variables of monitorctl, which may well be set in the same shell."""
 
 _LATER = {
-    "FIREBASE_SERVICE_ACCOUNT": "signing in with Firebase",
     "CLOUDINARY_CLOUD_NAME": "keeping screenshots at Cloudinary",
     "CLOUDINARY_API_KEY": "keeping screenshots at Cloudinary",
     "CLOUDINARY_API_SECRET": "keeping screenshots at Cloudinary",
@@ -61,6 +60,9 @@ def load(environ: Mapping[str, str]) -> Loaded:
             f"{_EMULATOR} is set, and with it anyone can sign in as anyone: unset it, or set "
             f"{PREFIX}DEVELOPMENT=true on a machine that holds nothing of value"
         )
+    if _EMULATOR in variables and _EMULATOR not in environ:
+        # The library that obeys it reads the environment alone: it would be forgotten in silence.
+        problems.append(f"{_EMULATOR} stands in the file of {PREFIX}ENV_FILE: set it in the environment itself")
     if problems:
         raise SettingsError(problems)
     return Loaded(Settings.model_validate(values), _notes(variables))

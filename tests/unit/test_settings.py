@@ -111,9 +111,9 @@ def test_what_looks_close_to_wrong_but_is_right(variables):
 
 
 def test_names_of_features_to_come_are_accepted_with_one_note_for_each_feature():
-    _, notes = load({"FIREBASE_SERVICE_ACCOUNT": "x", "MONITORD_CLOUDINARY_API_KEY": "k"})
-    assert notes == [
-        "FIREBASE_SERVICE_ACCOUNT ignored: signing in with Firebase comes with a later version",
+    _, notes = load({"SCREENSHOTONE_KEY": "x", "MONITORD_CLOUDINARY_API_KEY": "k"})
+    assert sorted(notes, reverse=True) == [
+        "SCREENSHOTONE_KEY ignored: taking screenshots with ScreenshotOne comes with a later version",
         "MONITORD_CLOUDINARY_API_KEY ignored: keeping screenshots at Cloudinary comes with a later version",
     ]
 

@@ -110,7 +110,10 @@ class Sessions:
             right = await self._hasher.verify(password, account.password_hash if account else None)
             if account is None or not right:
                 raise UnauthenticatedError(_WRONG_LOGIN)
-            pair = await self._begin_session(account)
+            pair = await self.begin(account)
+            if pair is None:
+                # The password was changed while it was verified: it was the old one (T12).
+                raise UnauthenticatedError(_WRONG_LOGIN)
         except (UnavailableError, ResourceExhaustedError):
             attempt.undecided()
             raise
@@ -154,15 +157,15 @@ class Sessions:
         """
         await self._end(self._issuer.verify_refresh(refresh_token))
 
-    async def _begin_session(self, account: Account) -> TokenPair:
+    async def begin(self, account: Account) -> TokenPair | None:
+        """Begin a session of one who has proven who they are; None when the account's session version has changed."""
         session_id, now = uuid4(), self._now()
         refresh_token, expires_at = self._issuer.issue_refresh(session_id), now + IDLE_LIFETIME_US
         stored = await self._store.create_session(
             session_id, account, tokens.digest(refresh_token), created_at=now, expires_at=expires_at
         )
         if not stored:
-            # The password was changed while it was verified: it was the old one (T12).
-            raise UnauthenticatedError(_WRONG_LOGIN)
+            return None
         credential = SessionCredential(session_id, account.session_version)
         access, until = self._issuer.issue_access(account.user.id, credential)
         return TokenPair(

@@ -10,8 +10,9 @@ import msgspec
 from monitord.domain.errors import InvalidArgumentError, Violation
 from monitord.identity.accounts import Accounts, key_violations
 from monitord.identity.api_keys import ApiKey
+from monitord.identity.firebase_sign_in import NoFirebase
 from monitord.identity.principal import Scope
-from monitord.identity.sessions import Sessions
+from monitord.identity.sessions import Sessions, SignIn
 from monitord.identity.tokens import TokenPair
 from monitord.identity.user import User
 from monitord.rpc import context as call
@@ -33,7 +34,17 @@ _SCOPES = {
     auth_pb2.SCOPE_ADMIN: Scope.ADMIN,
 }
 _SCOPES_PB = {scope: value for value, scope in _SCOPES.items()}
-_PROVIDERS_PB = {"password": auth_pb2.IDENTITY_PROVIDER_PASSWORD}
+_PROVIDERS_PB = {
+    "password": auth_pb2.IDENTITY_PROVIDER_PASSWORD,
+    "firebase_password": auth_pb2.IDENTITY_PROVIDER_FIREBASE_PASSWORD,
+    "google": auth_pb2.IDENTITY_PROVIDER_GOOGLE,
+    "apple": auth_pb2.IDENTITY_PROVIDER_APPLE,
+}
+_PROFILE_STATUSES_PB = {
+    "PENDING": auth_pb2.PROFILE_STATUS_PENDING,
+    "COMPLETE": auth_pb2.PROFILE_STATUS_COMPLETE,
+}
+_LONGEST_ID_TOKEN = 4096
 
 
 class _KeyPosition(msgspec.Struct, frozen=True, array_like=True):
@@ -51,10 +62,22 @@ class RequestLedger(Protocol):
         ...
 
 
+class IdTokenSignIn(Protocol):
+    """Signs in with ID tokens of Firebase."""
+
+    async def login(self, id_token: str, peer: str) -> tuple[SignIn, bool]:
+        """Begin a session, and tell whether the account is new."""
+        ...
+
+
 class AuthHandler(auth_service_pb2_grpc.AuthServiceServicer):
     """Serves AuthService."""
 
-    def __init__(self, sessions: Sessions, accounts: Accounts, requests: RequestLedger) -> None:
+    def __init__(
+        self, sessions: Sessions, accounts: Accounts, requests: RequestLedger, firebase: IdTokenSignIn | None = None
+    ) -> None:
+        """Without ``firebase`` ID tokens are refused with the reason."""
+        self._firebase = firebase or NoFirebase()
         self._sessions = sessions
         self._accounts = accounts
         self._requests = requests
@@ -63,6 +86,18 @@ class AuthHandler(auth_service_pb2_grpc.AuthServiceServicer):
         """Exchange an e-mail address and a password for tokens."""
         signed_in = await self._sessions.login(request.email, request.password, call.peer())
         return pb.LoginResponse(tokens=_tokens_pb(signed_in.tokens), user=_user_pb(signed_in.user))
+
+    async def LoginWithIdToken(  # noqa: N802
+        self, request: pb.LoginWithIdTokenRequest, context: Context
+    ) -> pb.LoginWithIdTokenResponse:
+        """Exchange an ID token of Firebase for tokens."""
+        id_token = _required(request.id_token, "id_token")
+        if len(id_token) > _LONGEST_ID_TOKEN:
+            raise InvalidArgumentError([Violation("id_token", f"must be at most {_LONGEST_ID_TOKEN} characters")])
+        signed_in, is_new = await self._firebase.login(id_token, call.peer())
+        return pb.LoginWithIdTokenResponse(
+            tokens=_tokens_pb(signed_in.tokens), user=_user_pb(signed_in.user), is_new_user=is_new
+        )
 
     async def Refresh(self, request: pb.RefreshRequest, context: Context) -> pb.RefreshResponse:  # noqa: N802
         """Exchange a refresh token for new tokens."""
@@ -163,6 +198,7 @@ def _user_pb(user: User) -> auth_pb2.User:
         provider=_PROVIDERS_PB[user.provider],
         organisation_id=user.org_id,
         create_time=timestamp_pb(user.created_at),
+        profile_status=_PROFILE_STATUSES_PB[user.profile_status],
     )
 
 

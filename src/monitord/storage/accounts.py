@@ -21,11 +21,15 @@ _BOOTSTRAP_LOCK = 0x6D6F_6E69_0001
 """Of pg_advisory_xact_lock: one process at a time looks whether there is a user yet."""
 
 ACCOUNT = """
-SELECT id, org_id, email, fullname, provider, created_at, password_hash, session_version
+SELECT id, org_id, email, fullname, provider, profile_status, created_at, password_hash, session_version
 FROM users WHERE lower(email) = lower($1)
 """
 
-USER = "SELECT id, org_id, email, fullname, provider, created_at FROM users WHERE org_id = $1 AND id = $2"
+# Whoever asks for themselves sees the address that they claim; it stands for nothing else.
+USER = """
+SELECT id, org_id, coalesce(claimed_email, email) AS email, fullname, provider, profile_status, created_at
+FROM users WHERE org_id = $1 AND id = $2
+"""
 
 # The lock on the user's row makes this wait for a change of password that is under way, and then find its version.
 CREATE_SESSION = """
@@ -88,11 +92,11 @@ WITH org AS (
 ), admin AS (
     INSERT INTO users (org_id, email, role, password_hash, created_at, updated_at)
     SELECT id, $1, 'ADMIN', $2, $3, $3 FROM org
-    RETURNING id, org_id, email, fullname, provider, created_at
+    RETURNING id, org_id, email, fullname, provider, profile_status, created_at
 ), profile AS (
     INSERT INTO user_profile (user_id) SELECT id FROM admin
 )
-SELECT id, org_id, email, fullname, provider, created_at FROM admin
+SELECT id, org_id, email, fullname, provider, profile_status, created_at FROM admin
 """
 
 REPLACE_HASH = """
@@ -119,13 +123,13 @@ class AccountStore:
             row = await connection.fetchrow(ACCOUNT, email)
         if row is None:
             return None
-        return Account(user=_user(row), password_hash=row["password_hash"], session_version=row["session_version"])
+        return Account(user=user_of(row), password_hash=row["password_hash"], session_version=row["session_version"])
 
     async def user(self, org_id: int, user_id: int) -> User | None:
         """Return a user of an organisation."""
         async with self._database.connection() as connection:
             row = await connection.fetchrow(USER, org_id, user_id)
-        return None if row is None else _user(row)
+        return None if row is None else user_of(row)
 
     async def create_session(
         self, session_id: UUID, account: Account, refresh_digest: bytes, *, created_at: Instant, expires_at: Instant
@@ -242,7 +246,7 @@ class AccountStore:
         row = await tx.fetchrow(CREATE_ADMIN, email, password_hash, to_datetime(at))
         if row is None:
             raise AssertionError("an INSERT without conflict clause returns its row")
-        return _user(row)
+        return user_of(row)
 
     async def set_password(self, email: str, password_hash: str, *, at: Instant) -> list[UUID] | None:
         """Store a hash, bump the session version, end all sessions and return them; None without such an account."""
@@ -254,13 +258,15 @@ class AccountStore:
         return [row["id"] for row in rows]
 
 
-def _user(row: Row) -> User:
+def user_of(row: Row) -> User:
+    """Return the user of a row of ``users``."""
     return User(
         id=row["id"],
         org_id=row["org_id"],
         email=row["email"],
         full_name=row["fullname"],
         provider=row["provider"],
+        profile_status=row["profile_status"],
         created_at=from_datetime(row["created_at"]),
     )
 
