@@ -160,7 +160,15 @@ class App:
         ended: Callable[[Credential], None] = self._authenticator.forget
         self.accounts = Accounts(accounts, self._passwords, now=self._clock.now, ended=ended)
         throttle = LoginThrottle()
-        self._sessions = Sessions(accounts, self._passwords, tokens, throttle, now=self._clock.now, ended=ended)
+        self._sessions = Sessions(
+            accounts,
+            self._passwords,
+            tokens,
+            throttle,
+            now=self._clock.now,
+            ended=ended,
+            welcome=None if self._firebase is None else self._firebase.welcome,
+        )
         self._id_tokens = None if self._firebase is None else self._firebase.sign_in(self._sessions, throttle)
 
     def _build_engine(self, assignments: Assignments) -> None:

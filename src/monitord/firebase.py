@@ -40,6 +40,8 @@ class Firebase:
         self._now = now
         self.bearers = FirebaseBearers(self._tokens, self._accounts, now=now, clock=clock)
         """For the authenticator: ID tokens as bearers of calls."""
+        self.welcome = self._library.is_welcome
+        """For the sessions: whether one who came through Firebase may stay."""
         self._library.warm()
 
     @classmethod

@@ -8,8 +8,10 @@ runs in a few threads of its own. It takes 0.6 s of CPU and 8 MB to import, so o
 import asyncio
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
@@ -19,6 +21,7 @@ from monitord.domain.errors import (
     ResourceExhaustedError,
     UnauthenticatedError,
 )
+from monitord.domain.instant import SECOND, Instant
 from monitord.identity.firebase import CLOCK_SKEW_S, Claims
 from monitord.identity.service_account import ServiceAccount
 
@@ -35,6 +38,11 @@ _HTTP_TIMEOUT_S = 5.0
 """Of one request; the library may make three for a token: the keys, a token of its own, the user."""
 _LIMIT_S = 9.0
 """Of all of it: less than the deadline of the calls that wait."""
+
+_WELCOME_LIMIT_S = 4.0
+_MILLISECOND = SECOND // 1000
+
+R = TypeVar("R")
 
 _AWAY = "Firebase does not answer at the moment, so nobody can say whether this ID token is good: try again."
 _WRONG = "This is no ID token that Firebase gave for this server's project: send what getIdToken gives."
@@ -69,26 +77,55 @@ class FirebaseLibrary:
 
     async def judge(self, token: str) -> Claims:
         """See ``firebase.Judge``: signature, project and times; at Google, that neither token nor user has ended."""
-        if self._taken >= _TAKEN:
-            raise ResourceExhaustedError("Too many ID tokens are being verified at the moment.", retry_after_s=1.0)
-        self._taken += 1
-        asked = asyncio.get_running_loop().run_in_executor(self._executor, self._judge, token)
-        # Not when the caller gives up, but when the thread is free: the library goes on until its own timeouts.
-        asked.add_done_callback(self._given_back)
+        return await self._run(self._limit_s, partial(self._judge, token))
+
+    async def is_welcome(self, uid: str, since: Instant) -> bool:
+        """Tell whether whoever signed in then may stay: not disabled, deleted, or signed out everywhere in Firebase.
+
+        While Google is away they may: it is asked again at the next refresh, in a quarter of an hour.
+        """
         try:
-            async with asyncio.timeout(self._limit_s):
-                return await asyncio.shield(asked)
-        except TimeoutError:
-            raise ProviderUnavailableError(_AWAY) from None
+            return await self._run(_WELCOME_LIMIT_S, partial(self._is_welcome, uid, since))
+        except (ProviderUnavailableError, ResourceExhaustedError):
+            return True
 
     def close(self) -> None:
         """Begin nothing more, and wait for nothing."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _given_back(self, asked: "asyncio.Future[Claims]") -> None:
+    async def _run(self, limit_s: float, work: Callable[[], R]) -> R:
+        if self._taken >= _TAKEN:
+            raise ResourceExhaustedError("Too many ID tokens are being verified at the moment.", retry_after_s=1.0)
+        self._taken += 1
+        asked = asyncio.wrap_future(self._executor.submit(self._guarded, work))
+        # Not when the caller gives up, but when the thread is free: the library goes on until its own timeouts.
+        asked.add_done_callback(self._given_back)
+        try:
+            async with asyncio.timeout(limit_s):
+                return await asyncio.shield(asked)
+        except TimeoutError:
+            raise ProviderUnavailableError(_AWAY) from None
+
+    def _given_back(self, asked: "asyncio.Future[R]") -> None:
         self._taken -= 1
         if not asked.cancelled():
             asked.exception()  # whoever waited for it may be gone
+
+    def _guarded(self, work: Callable[[], R]) -> R:
+        """Work in a thread; whatever happens becomes an error of ours, which tells nothing of the token (T15)."""
+        try:
+            if bool(os.environ.get(EMULATOR)) != self._emulated:  # the library looks at each token (T13)
+                raise ProviderUnavailableError(f"{EMULATOR} was changed while monitord ran: start it again.")
+            return work()
+        except (UnauthenticatedError, ProviderUnavailableError):
+            raise
+        except Exception as error:  # the guard of this thread: errors of HTTP, TLS and JSON come from four libraries
+            # The text is Google's where it is a FirebaseError, and may tell which role the service account lacks.
+            from firebase_admin.exceptions import FirebaseError
+
+            reason = str(error)[:300] if isinstance(error, FirebaseError) else ""
+            _log.warning("firebase_away", error=type(error).__name__, reason=reason)
+            raise ProviderUnavailableError(_AWAY) from None
 
     def _warm(self) -> None:
         try:
@@ -104,20 +141,9 @@ class FirebaseLibrary:
             return self._client
 
     def _judge(self, token: str) -> Claims:
-        """Judge in a thread; whatever happens becomes an error of ours, which tells nothing of the token (T15)."""
-        try:
-            return self._ask(self._opened(), token)
-        except (UnauthenticatedError, ProviderUnavailableError):
-            raise
-        except Exception as error:  # the guard of this thread: errors of HTTP, TLS and JSON come from four libraries
-            _log.warning("firebase_away", error=type(error).__name__)
-            raise ProviderUnavailableError(_AWAY) from None
+        from firebase_admin import auth
 
-    def _ask(self, client: "Client", token: str) -> Claims:
-        from firebase_admin import auth, exceptions
-
-        if bool(os.environ.get(EMULATOR)) != self._emulated:  # the library looks at each token (T13)
-            raise ProviderUnavailableError(f"{EMULATOR} was changed while monitord ran: start it again.")
+        client = self._opened()
         try:
             claims: dict[str, Any] = client.verify_id_token(token, check_revoked=True, clock_skew_seconds=CLOCK_SKEW_S)
         except auth.ExpiredIdTokenError:
@@ -128,15 +154,20 @@ class FirebaseLibrary:
             refusal = _DISABLED
         except auth.InvalidIdTokenError:
             refusal = _WRONG
-        except exceptions.FirebaseError as error:
-            # Its text is Google's, and may tell whose service account lacks which role: for the operator.
-            _log.warning("firebase_away", error=type(error).__name__, code=error.code, reason=str(error)[:300])
-            raise ProviderUnavailableError(_AWAY) from None
         except (TypeError, KeyError, AttributeError):
             refusal = _WRONG  # claims of a kind that the library doesn't expect, as an unsigned token may have
         else:
             return claims
         raise UnauthenticatedError(refusal)
+
+    def _is_welcome(self, uid: str, since: Instant) -> bool:
+        from firebase_admin import auth
+
+        try:
+            user = self._opened().get_user(uid)
+        except auth.UserNotFoundError:
+            return False
+        return not user.disabled and bool(user.tokens_valid_after_timestamp * _MILLISECOND <= since)
 
 
 def _client(account: ServiceAccount) -> "Client":

@@ -1,7 +1,7 @@
 """Signing in, staying signed in, signing out."""
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeAlias
 from uuid import UUID, uuid4
 
 import msgspec
@@ -27,6 +27,7 @@ LONGEST_LIFETIME_US = 90 * DAY
 
 _WRONG_LOGIN = "The e-mail address or the password is wrong."
 _OVER = "The refresh token was used before, or its session is over: sign in again with Login."
+_NOT_WELCOME = "This Firebase user was disabled, deleted or signed out everywhere: sign in to Firebase again."
 
 log = structlog.get_logger()
 
@@ -44,6 +45,13 @@ class Rotation(msgspec.Struct, frozen=True):
     user_id: int
     session_version: int
     expires_at: Instant
+    began_at: Instant
+    firebase_uid: str | None = None
+    """Of one whose only way in is Firebase."""
+
+
+Welcome: TypeAlias = Callable[[str, Instant], Awaitable[bool]]
+"""Tells whether a Firebase user who signed in then is still welcome there."""
 
 
 class SessionStore(Protocol):
@@ -88,7 +96,10 @@ class Sessions:
         *,
         now: Callable[[], Instant],
         ended: Callable[[Credential], None],
+        welcome: Welcome | None = None,
     ) -> None:
+        """Without ``welcome`` nobody is asked about those who came through Firebase."""
+        self._welcome = welcome
         self._store = store
         self._hasher = hasher
         self._issuer = issuer
@@ -141,6 +152,10 @@ class Sessions:
             if await self._end(session_id):
                 log.warning("a refresh token came back: its session is ended", session_id=str(session_id))
             raise UnauthenticatedError(_OVER)
+        uid = rotation.firebase_uid
+        if uid is not None and self._welcome is not None and not await self._welcome(uid, rotation.began_at):
+            await self._end(session_id)
+            raise UnauthenticatedError(_NOT_WELCOME)
         credential = SessionCredential(session_id, rotation.session_version)
         access, until = self._issuer.issue_access(rotation.user_id, credential)
         return TokenPair(

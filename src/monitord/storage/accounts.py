@@ -42,7 +42,8 @@ UPDATE sessions s
 SET refresh_hash = $3, expires_at = least($5, s.created_at + $6)
 FROM users u
 WHERE s.id = $1 AND s.refresh_hash = $2 AND s.ended_at IS NULL AND s.expires_at > $4 AND u.id = s.user_id
-RETURNING s.user_id, u.session_version, s.expires_at
+RETURNING s.user_id, u.session_version, s.expires_at, s.created_at,
+          CASE WHEN u.password_hash IS NULL THEN u.firebase_uid END AS firebase_uid
 """
 
 END_SESSION = "UPDATE sessions SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL"
@@ -158,7 +159,13 @@ class AccountStore:
             )
         if row is None:
             return None
-        return Rotation(row["user_id"], row["session_version"], from_datetime(row["expires_at"]))
+        return Rotation(
+            user_id=row["user_id"],
+            session_version=row["session_version"],
+            expires_at=from_datetime(row["expires_at"]),
+            began_at=from_datetime(row["created_at"]),
+            firebase_uid=row["firebase_uid"],
+        )
 
     async def end_session(self, session_id: UUID, *, at: Instant) -> bool:
         """End a session; return whether that changed anything."""

@@ -70,6 +70,7 @@ async def world_of(database: Database, account: str, *, development: bool) -> As
         identity.throttle,
         now=clock.now,
         ended=identity.authenticator.forget,
+        welcome=firebase.welcome,
     )
     sign_in = firebase.sign_in(identity.sessions, identity.throttle)
     handler = AuthHandler(identity.sessions, identity.accounts, RequestLedger(database), sign_in)

@@ -7,6 +7,7 @@ from grpc import StatusCode
 
 from monitord.domain.instant import HOUR, MINUTE, SECOND
 from monitord.v1 import auth_pb2
+from monitord.v1 import auth_service_pb2 as pb
 from tests.integration.identity.firebase.conftest import World
 from tests.support.firebase_emulator import Emulator
 from tests.support.rpc_server import refusal
@@ -113,6 +114,21 @@ async def test_a_revoked_token_ends_streams_and_calls_within_a_minute(emulated: 
         refused = await refusal(call)
         assert refused.code is StatusCode.UNAUTHENTICATED
         assert "revoked" in refused.message
+
+
+@pytest.mark.parametrize("ends", ["disable", "revoke", "delete"])
+async def test_a_session_ends_at_its_next_refresh(emulated: World, emulator: Emulator, ends: str) -> None:
+    """T12: within the quarter of an hour that an access token lives."""
+    ann = emulator.by_provider("google.com", f"g-session-{ends}", f"{ends}@gmail.test")
+    first = (await emulated.login(ann.id_token)).tokens
+    second = (await emulated.stub.Refresh(pb.RefreshRequest(refresh_token=first.refresh_token))).tokens
+    getattr(emulator, ends)(ann.uid)
+
+    refused = await refusal(emulated.stub.Refresh(pb.RefreshRequest(refresh_token=second.refresh_token)))
+
+    assert refused.code is StatusCode.UNAUTHENTICATED
+    assert "Firebase" in refused.message
+    assert (await refusal(emulated.user(second.access_token))).code is StatusCode.UNAUTHENTICATED
 
 
 async def test_an_expired_token_is_refused_though_the_emulator_would_take_it(

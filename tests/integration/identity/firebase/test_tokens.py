@@ -13,6 +13,7 @@ from monitord.domain.errors import FailedPreconditionError
 from monitord.domain.instant import MINUTE, SECOND
 from monitord.identity.firebase_library import EMULATOR, FirebaseLibrary
 from monitord.identity.service_account import read_service_account
+from monitord.v1 import auth_service_pb2 as pb
 from tests.integration.identity.firebase.conftest import World
 from tests.support.google_keys import PROJECT, Google, Key, unsigned
 from tests.support.rpc_server import refusal
@@ -103,7 +104,7 @@ async def test_a_refusal_is_remembered_for_a_minute_too(world: World, google: Go
 
 async def test_while_google_is_away_calls_are_told_so_and_streams_go_on(world: World, google: Google) -> None:
     token = google.token()
-    await world.login(token)
+    session = (await world.login(token)).tokens
     principal = await world.authenticator.authenticate(f"Bearer {token}")
     google.down = True
     with capture_logs() as logs:
@@ -117,6 +118,7 @@ async def test_while_google_is_away_calls_are_told_so_and_streams_go_on(world: W
     assert {entry["event"] for entry in logs} == {"firebase_away"}
     assert token not in str(logs)
     assert await world.authenticator.still_valid(principal)
+    await world.stub.Refresh(pb.RefreshRequest(refresh_token=session.refresh_token))
     google.down = False
     await world.user(token)
 
