@@ -179,7 +179,7 @@ async def test_that_google_is_away_is_not_remembered(tokens: FirebaseTokens, goo
 async def test_a_flood_of_wrong_tokens_has_few_places_and_holds_up_nobody_who_is_known(
     tokens: FirebaseTokens, google: Google
 ) -> None:
-    """T14: two at once, each for 20 ms more than it takes; the rest waits, or is sent away."""
+    """T14: two at once, each for 100 ms more than it takes; the rest waits, or is sent away."""
     await tokens.verify("known")
     await asyncio.sleep(60)
     google.error = UnauthenticatedError("wrong")
@@ -197,7 +197,7 @@ async def test_a_flood_of_wrong_tokens_has_few_places_and_holds_up_nobody_who_is
     began = asyncio.get_running_loop().time()
     with pytest.raises(UnauthenticatedError):
         await tokens.verify("one more")
-    assert asyncio.get_running_loop().time() - began == pytest.approx(1.02)
+    assert asyncio.get_running_loop().time() - began == pytest.approx(1.1)
 
 
 async def test_memory_is_bounded_and_wrong_tokens_push_out_no_good_one(tokens: FirebaseTokens, google: Google) -> None:
@@ -276,5 +276,6 @@ async def test_an_open_stream_ends_when_the_token_is_revoked_or_expires_or_the_a
     users.found = FirebaseUser(user_id=7, org_id=70)
     bearers.forget("uid-1")
     assert await still(bearers, principal)
+    google.error = ProviderUnavailableError("away")
     await asyncio.sleep(3600)
-    assert not await still(bearers, principal)
+    assert not await still(bearers, principal), "it expired, whoever is away"

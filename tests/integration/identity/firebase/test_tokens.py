@@ -175,6 +175,7 @@ async def test_an_emulator_that_appears_while_monitord_runs_is_refused(
     world: World, google: Google, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """T13."""
+    await world.login(google.token())
     monkeypatch.setenv(EMULATOR, "127.0.0.1:9099")
 
     refused = await refusal(world.login(unsigned(google.token())))
