@@ -135,18 +135,16 @@ def mail_preview(
 
 
 def _settings() -> "Settings":
-    """Read the environment, set up logging, and say what the operator should know of both."""
+    """Read the environment, and set up logging."""
     from monitord import logging
     from monitord.environment import SettingsError, load
 
     try:
-        settings, notes = load(os.environ)
+        settings = load(os.environ)
     except SettingsError as error:
         typer.echo(error, err=True)
         raise typer.Exit(2) from None
     logging.configure(settings.log_level, as_json=_as_json(settings.log_format))
-    for note in notes:
-        typer.echo(note, err=True)
     return settings
 
 

@@ -7,7 +7,6 @@ unknown, invalid or contradictory as the operator spelled it, shows no secret, a
 import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from pydantic import SecretStr, ValidationError
 
@@ -15,11 +14,6 @@ from monitord.settings import OTHER_NAMES, PREFIX, Settings
 
 _CLIENT = frozenset({"MONITORD_ADDRESS", "MONITORD_API_KEY", "MONITORD_API_KEY_FILE"})
 """Variables of monitorctl, which may well be set in the same shell."""
-
-_LATER = {
-    "FIREBASE_SERVICE_ACCOUNT": "signing in with Firebase",
-}
-"""Names from the original's ``.env`` whose features this version does not have yet."""
 
 _EMULATOR = "FIREBASE_AUTH_EMULATOR_HOST"
 
@@ -33,14 +27,7 @@ class SettingsError(Exception):
         super().__init__(f"monitord does not start with these settings:\n{lines}")
 
 
-class Loaded(NamedTuple):
-    """Settings, and what the operator should be told of them once."""
-
-    settings: Settings
-    notes: list[str]
-
-
-def load(environ: Mapping[str, str]) -> Loaded:
+def load(environ: Mapping[str, str]) -> Settings:
     """Return the settings in ``environ``, and in the file that ``MONITORD_ENV_FILE`` names.
 
     An empty variable counts as not set. Raises SettingsError, with all problems at once.
@@ -56,9 +43,12 @@ def load(environ: Mapping[str, str]) -> Loaded:
             f"{_EMULATOR} is set, and with it anyone can sign in as anyone: unset it, or set "
             f"{PREFIX}DEVELOPMENT=true on a machine that holds nothing of value"
         )
+    if _EMULATOR in variables and _EMULATOR not in environ:
+        # The library that obeys it reads the environment alone: it would be forgotten in silence.
+        problems.append(f"{_EMULATOR} stands in the file of {PREFIX}ENV_FILE: set it in the environment itself")
     if problems:
         raise SettingsError(problems)
-    return Loaded(Settings.model_validate(values), _notes(variables))
+    return Settings.model_validate(values)
 
 
 def _with_file(environ: Mapping[str, str], problems: list[str]) -> dict[str, str]:
@@ -97,7 +87,7 @@ def _is_known(name: str) -> bool:
     if not name.startswith(PREFIX):
         return True  # the rest of the environment is none of our business
     bare = name.removeprefix(PREFIX)
-    return name in _CLIENT or bare in _LATER or (bare.lower() in Settings.model_fields and bare.isupper())
+    return name in _CLIENT or (bare.lower() in Settings.model_fields and bare.isupper())
 
 
 def _unknown(name: str) -> str:
@@ -131,14 +121,3 @@ def _problem(
 def _types(field: str) -> tuple[object, ...]:
     annotation = Settings.model_fields[field].annotation
     return (annotation, *getattr(annotation, "__args__", ()))
-
-
-def _notes(variables: Mapping[str, str]) -> list[str]:
-    features: dict[str, list[str]] = {}
-    for name, feature in _LATER.items():
-        for spelling in (name, PREFIX + name):
-            if spelling in variables:
-                features.setdefault(feature, []).append(spelling)
-    return [
-        f"{' and '.join(names)} ignored: {feature} comes with a later version" for feature, names in features.items()
-    ]

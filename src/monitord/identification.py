@@ -8,6 +8,7 @@ import structlog
 from monitord.domain.errors import UnavailableError
 from monitord.domain.instant import Instant
 from monitord.domain.letter import Letter
+from monitord.firebase import Firebase
 from monitord.identity.accounts import Accounts
 from monitord.identity.address_proofs import AddressProofs
 from monitord.identity.authenticator import Authenticator
@@ -51,14 +52,29 @@ class Identification:
         tokens = Tokens(vault.derive, now=now)
         self._passwords = Passwords()
         self.upkeep = Upkeep(store, now=now)
-        self.authenticator = Authenticator(store, tokens, now=now, on_use=self.upkeep.note_use)
+        self._firebase = Firebase.open(settings, database, now=now)
+        self.authenticator = Authenticator(
+            store,
+            tokens,
+            now=now,
+            on_use=self.upkeep.note_use,
+            firebase=None if self._firebase is None else self._firebase.bearers,
+        )
         ended = self.authenticator.forget
         self.accounts = Accounts(store, self._passwords, now=now, ended=ended)
         self._audit = AuditLog(database)
         self._noting: set[asyncio.Task[None]] = set()
         self._sessions = Sessions(
-            store, self._passwords, tokens, throttle, now=now, ended=ended, failed=self._note_failure
+            store,
+            self._passwords,
+            tokens,
+            throttle,
+            now=now,
+            ended=ended,
+            failed=self._note_failure,
+            welcome=None if self._firebase is None else self._firebase.welcome,
         )
+        self._id_tokens = None if self._firebase is None else self._firebase.sign_in(self._sessions, throttle)
         self._registration = Registration(
             store,
             AddressProofs(AddressProofStore(database), vault.derive, base, now=now),
@@ -74,7 +90,7 @@ class Identification:
 
     def auth_service(self, requests: RequestLedger) -> AuthHandler:
         """Return what serves signing in and keys."""
-        return AuthHandler(self._sessions, self.accounts, requests)
+        return AuthHandler(self._sessions, self.accounts, requests, self._id_tokens)
 
     def account_service(self) -> AccountService:
         """Return what serves accounts."""
@@ -83,6 +99,8 @@ class Identification:
     async def close(self) -> None:
         """End what is open."""
         self._passwords.close()
+        if self._firebase is not None:
+            self._firebase.close()
         await asyncio.gather(*self._noting, return_exceptions=True)
 
     def _note_failure(self, email: str) -> None:

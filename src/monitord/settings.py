@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from monitord import settings_alerting, settings_screenshots
 from monitord.domain.account import RegistrationMode
 from monitord.domain.target import InvalidTargetError, parse_server
+from monitord.identity.service_account import read_service_account
 from monitord.settings_accounts import AccountSettings
 from monitord.settings_alerting import AlertingSettings, Listed, is_loopback
 from monitord.settings_screenshots import ScreenshotSettings
@@ -23,6 +24,7 @@ PREFIX = "MONITORD_"
 OTHER_NAMES = {
     "database_url": ("DATABASE_URL", "POSTGRES_CONNECTION"),
     "port": ("PORT",),
+    "firebase_service_account": ("FIREBASE_SERVICE_ACCOUNT",),
     **settings_alerting.OTHER_NAMES,
     **settings_screenshots.OTHER_NAMES,
 }
@@ -161,6 +163,13 @@ class Settings(AlertingSettings, ScreenshotSettings, AccountSettings):
         "state folder opens the door.",
     )
 
+    # Signing in with Firebase
+    firebase_service_account: SecretStr | None = Field(
+        None,
+        description="The path of the JSON file of a service account of your Firebase project, or that JSON itself. "
+        "Without it nobody signs in with Firebase.",
+    )
+
     # Being watched, and stopping
     heartbeat_url: str | None = Field(
         None, description="Asked for (GET) every minute while monitord is ready, so that another system can miss it."
@@ -209,6 +218,13 @@ class Settings(AlertingSettings, ScreenshotSettings, AccountSettings):
     def _hashable(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not 8 <= len(value.get_secret_value().encode()) <= 72:
             raise ValueError("a password has 8 to 72 bytes of UTF-8 (bcrypt ignores what follows)")
+        return value
+
+    @field_validator("firebase_service_account", mode="after")
+    @classmethod
+    def _account(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            read_service_account(value.get_secret_value())
         return value
 
     @field_validator("egress_allow", "egress_deny", mode="after")

@@ -5,7 +5,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
-from importlib.metadata import packages_distributions, requires
+from importlib.metadata import distributions, packages_distributions, requires
 from pathlib import Path
 
 import pytest
@@ -68,7 +68,7 @@ def test_every_package_stands_in_the_contracts():
 @pytest.mark.parametrize(("project", "package"), [(".", "monitord"), ("clients/python", "monitord_client")])
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported(project, package):
     declared = declared_by(ROOT / project / "pyproject.toml")
-    providers = packages_distributions()
+    providers = packages_distributions() | providers_of_shared()
     imported = {
         canonical(distribution)
         for path in (ROOT / project / "src" / package).rglob("*.py")
@@ -80,13 +80,31 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported(project, 
     assert declared <= imported | FOUND_BY_NAME, "a dependency that nothing needs"
 
 
+SHARED = {"google"}
+"""Names that many distributions put their packages into."""
+
+
+def providers_of_shared() -> dict[str, list[str]]:
+    """Which distributions bring each package below one of those names, such as ``google.rpc``."""
+    found: dict[str, list[str]] = {}
+    for distribution in distributions():
+        for parts in {file.parts[:2] for file in distribution.files or () if file.parts[0] in SHARED}:
+            found.setdefault(".".join(parts), []).append(distribution.name)
+    return found
+
+
 def modules_in(tree: ast.AST) -> Iterator[str]:
-    """The top-level names of absolute imports."""
+    """The top-level names of absolute imports; of shared ones the two uppermost."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
+            yield from (top_of(alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
-            yield node.module.partition(".")[0]
+            yield top_of(node.module)
+
+
+def top_of(module: str) -> str:
+    parts = module.split(".")
+    return ".".join(parts[: 2 if parts[0] in SHARED else 1])
 
 
 def declared_by(pyproject: Path) -> set[str]:
@@ -185,7 +203,10 @@ def test_nothing_but_the_dialler_opens_a_connection():
     assert not found
 
 
-DIAL_BY_THEMSELVES = {"apprise": "src/monitord/alerting/apprise.py"}
+DIAL_BY_THEMSELVES = {
+    "apprise": "src/monitord/alerting/apprise.py",
+    "firebase_admin": "src/monitord/identity/firebase_library.py",
+}
 """Libraries with a client of their own, and the one file that may use each: it says why that is safe."""
 
 

@@ -13,16 +13,15 @@ def problems(**variables: str) -> list[str]:
 
 
 def test_defaults_need_no_environment():
-    settings, notes = load({})
+    settings = load({})
     assert settings.port == 50051
     assert settings.metrics_port == 9464
     assert settings.egress_mode is EgressMode.PRIVATE
     assert settings.state_dir.is_absolute()
-    assert notes == []
 
 
 def test_values_are_read_and_empty_ones_count_as_not_set():
-    settings, _ = load(
+    settings = load(
         {
             "MONITORD_PORT": "6000",
             "MONITORD_METRICS_PER_MONITOR": "false",
@@ -40,7 +39,7 @@ def test_values_are_read_and_empty_ones_count_as_not_set():
 @pytest.mark.parametrize("name", ["MONITORD_DATABASE_URL", "DATABASE_URL", "POSTGRES_CONNECTION"])
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg"])
 def test_the_database_has_three_names_and_three_spellings(name, scheme):
-    settings, _ = load({name: f"{scheme}://u:p@h/d"})
+    settings = load({name: f"{scheme}://u:p@h/d"})
     assert settings.database_url is not None
     assert settings.database_url.get_secret_value() == "postgresql://u:p@h/d"
 
@@ -110,17 +109,12 @@ def test_what_looks_close_to_wrong_but_is_right(variables):
     load(variables)
 
 
-def test_names_of_features_to_come_are_accepted_with_one_note_for_each_feature():
-    _, notes = load({"FIREBASE_SERVICE_ACCOUNT": "x", "MONITORD_CLOUDINARY_API_KEY": "k"})
-    assert notes == ["FIREBASE_SERVICE_ACCOUNT ignored: signing in with Firebase comes with a later version"]
-
-
 def test_a_file_is_read_too_and_the_environment_wins(tmp_path):
     env = tmp_path / ".env"
     env.write_text(
         'MONITORD_PORT=1111\nMONITORD_METRICS_PORT=2222\nNODE_ENV=x\nPOSTGRES_CONNECTION="postgres://u:a$b@h/d"\n'
     )
-    settings, _ = load({"MONITORD_ENV_FILE": str(env), "MONITORD_PORT": "3333"})
+    settings = load({"MONITORD_ENV_FILE": str(env), "MONITORD_PORT": "3333"})
     assert (settings.port, settings.metrics_port) == (3333, 2222)
     assert settings.database_url is not None
     assert settings.database_url.get_secret_value() == "postgresql://u:a$b@h/d"
@@ -144,5 +138,5 @@ def test_the_table_tells_every_setting_its_default_and_its_meaning():
 def test_an_anchor_is_a_host_and_a_port(anchor):
     (wrong,) = problems(MONITORD_ANCHORS=f"192.0.2.1:53, {anchor}")
     assert "such as example.com:443" in wrong
-    settings, _ = load({"MONITORD_ANCHORS": "192.0.2.1:53, example.com:443,[2001:db8::1]:53"})
+    settings = load({"MONITORD_ANCHORS": "192.0.2.1:53, example.com:443,[2001:db8::1]:53"})
     assert len(settings.anchors) == 3

@@ -90,3 +90,9 @@ class UnavailableError(DomainError):
     """Something monitord needs, such as its database, is away for the moment."""
 
     reason = "STORAGE_UNAVAILABLE"
+
+
+class ProviderUnavailableError(UnavailableError):
+    """Who has to say whether a proof of identity is good, such as Firebase, does not answer. The text is for people."""
+
+    reason = "IDENTITY_PROVIDER_UNAVAILABLE"

@@ -11,7 +11,7 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     user_id: int | None = None
     """None: nobody proved who they are, or it is monitord itself."""
     credential: str = ""
-    """``key:<id>`` or ``session:<id>``: never a secret."""
+    """``key:<id>``, ``session:<id>`` or ``firebase:<uid>``: never a secret."""
     address: str = ""
     method: str = ""
     """Such as ``/monitord.v1.MonitorService/UpdateMonitor``, or the path of a page."""

@@ -13,7 +13,15 @@ from monitord.domain.errors import ResourceExhaustedError, UnauthenticatedError,
 from monitord.domain.instant import SECOND, Instant
 from monitord.identity import api_keys
 from monitord.identity.credential_cache import TTL_S, CredentialCache
-from monitord.identity.principal import ApiKeyCredential, Credential, Principal, Scope, SessionCredential
+from monitord.identity.firebase_bearers import FirebaseBearers
+from monitord.identity.principal import (
+    ApiKeyCredential,
+    Credential,
+    FirebaseCredential,
+    Principal,
+    Scope,
+    SessionCredential,
+)
 from monitord.identity.tokens import Tokens
 
 K = TypeVar("K", bound=Hashable)
@@ -76,8 +84,10 @@ class Authenticator:
         now: Callable[[], Instant],
         on_use: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
+        firebase: FirebaseBearers | None = None,
     ) -> None:
-        """``on_use`` is told the id of an API key with each use of it."""
+        """``on_use`` is told the id of an API key with each use of it. Without ``firebase`` no ID token is taken."""
+        self._firebase = firebase
         self._tokens = tokens
         self._now = now
         self._on_use = on_use
@@ -94,18 +104,23 @@ class Authenticator:
         credential = _bearer(authorization)
         if credential.startswith(api_keys.PREFIX):
             return await self._by_api_key(credential)
+        if self._firebase is not None and self._firebase.takes(credential):
+            return await self._firebase.authenticate(credential)
         return await self._by_access_token(credential)
 
     async def still_valid(self, principal: Principal) -> bool:
         """Tell whether the credential of an open stream is still good (T12).
 
-        An access token's own expiry ends no stream that it opened; the end of its session does. While the database is
+        An access token's own expiry ends no stream that it opened; the end of its session does. An ID token of Firebase
+        has no session, and its expiry ends the stream. While the database is
         away the last answer stands: nothing can be revoked then, and there is nothing new that a stream could show.
         """
         credential = principal.credential
         if isinstance(credential, ApiKeyCredential):
             key = await self._current(self._keys, credential.key_id)
             return key is not None and not self._has_passed(key.expires_at)
+        if isinstance(credential, FirebaseCredential):
+            return self._firebase is not None and await self._firebase.still_valid(principal, credential)
         session = await self._current(self._sessions, credential.session_id)
         return session is not None and self._holds(session, credential)
 
@@ -128,6 +143,9 @@ class Authenticator:
         """Make sure that the next use of a credential asks the database: call this after it has been ended there."""
         if isinstance(credential, ApiKeyCredential):
             self._keys.forget(credential.key_id)
+        elif isinstance(credential, FirebaseCredential):
+            if self._firebase is not None:
+                self._firebase.forget(credential.uid)
         else:
             self._sessions.forget(credential.session_id)
         self._changed.set()
@@ -165,6 +183,8 @@ class Authenticator:
         state: ApiKeyState | SessionState | None
         if isinstance(credential, ApiKeyCredential):
             state = self._keys.last_known(credential.key_id)
+        elif isinstance(credential, FirebaseCredential):
+            return TTL_S if self._firebase is None else self._firebase.next_look_s(credential)
         else:
             state = self._sessions.last_known(credential.session_id)
         if state is None or state.expires_at is None:

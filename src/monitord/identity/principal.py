@@ -6,6 +6,8 @@ from uuid import UUID
 
 import msgspec
 
+from monitord.domain.instant import Instant
+
 
 class Scope(IntEnum):
     """What a credential may be used for. Each includes those below it."""
@@ -29,7 +31,20 @@ class SessionCredential(msgspec.Struct, frozen=True):
     """The user's session version when the token was signed: a higher one in the database ends it (T12)."""
 
 
-Credential: TypeAlias = ApiKeyCredential | SessionCredential
+class FirebaseCredential(msgspec.Struct, frozen=True):
+    """The caller showed an ID token of Firebase."""
+
+    uid: str
+    expires_at: Instant
+    token: str
+    """The whole of it: an open stream asks again whether it still holds."""
+
+    def __repr__(self) -> str:
+        """Show the token to nobody, logs and tracebacks included (T15)."""
+        return f"FirebaseCredential({self.uid!r}, until {self.expires_at})"
+
+
+Credential: TypeAlias = ApiKeyCredential | SessionCredential | FirebaseCredential
 
 
 def credential_name(credential: Credential) -> str:
@@ -39,6 +54,8 @@ def credential_name(credential: Credential) -> str:
             return f"key:{key_id}"
         case SessionCredential(session_id):
             return f"session:{session_id}"
+        case FirebaseCredential(uid):
+            return f"firebase:{uid}"
 
 
 class Principal(msgspec.Struct, frozen=True):

@@ -182,7 +182,10 @@ class Registration:
         account = await self._store.account(email)
         if account is None:
             raise UnauthenticatedError("The account does not exist any more.")
-        return await self._sessions.begin(account, peer)
+        signed_in = await self._sessions.begin(account, peer)
+        if signed_in is None:
+            raise UnauthenticatedError("The password was changed at this very moment: sign in.")
+        return signed_in
 
     async def _set_password(self, email: str, password: str) -> None:
         hashed = await self._hasher.hash(password)

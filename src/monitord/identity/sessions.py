@@ -1,7 +1,7 @@
 """Signing in, staying signed in, signing out."""
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeAlias
 from uuid import UUID, uuid4
 
 import msgspec
@@ -27,6 +27,7 @@ LONGEST_LIFETIME_US = 90 * DAY
 
 _WRONG_LOGIN = "The e-mail address or the password is wrong."
 _OVER = "The refresh token was used before, or its session is over: sign in again with Login."
+_NOT_WELCOME = "This Firebase user was disabled, deleted or signed out everywhere: sign in to Firebase again."
 
 log = structlog.get_logger()
 
@@ -55,6 +56,13 @@ class Rotation(msgspec.Struct, frozen=True):
     user_id: int
     session_version: int
     expires_at: Instant
+    began_at: Instant
+    firebase_uid: str | None = None
+    """Of one whose only way in is Firebase."""
+
+
+Welcome: TypeAlias = Callable[[str, Instant], Awaitable[bool]]
+"""Tells whether a Firebase user who signed in then is still welcome there."""
 
 
 class SessionStore(Protocol):
@@ -101,9 +109,14 @@ class Sessions:
         now: Callable[[], Instant],
         ended: Callable[[Credential], None],
         failed: Callable[[str], None] = lambda email: None,
+        welcome: Welcome | None = None,
     ) -> None:
-        """``failed`` is told of a wrong password for an account; it must return at once (T14)."""
+        """``failed`` is told of a wrong password for an account; it must return at once (T14).
+
+        Without ``welcome`` nobody is asked about those who came through Firebase.
+        """
         self._failed = failed
+        self._welcome = welcome
         self._store = store
         self._hasher = hasher
         self._issuer = issuer
@@ -128,6 +141,9 @@ class Sessions:
             if account is None or not right:
                 raise UnauthenticatedError(_WRONG_LOGIN)
             signed_in = await self.begin(account, peer)
+            if signed_in is None:
+                # The password was changed while it was verified: it was the old one (T12).
+                raise UnauthenticatedError(_WRONG_LOGIN)
         except (UnavailableError, ResourceExhaustedError):
             attempt.undecided()
             raise
@@ -155,6 +171,10 @@ class Sessions:
             if await self._end(session_id):
                 log.warning("a refresh token came back: its session is ended", session_id=str(session_id))
             raise UnauthenticatedError(_OVER)
+        uid = rotation.firebase_uid
+        if uid is not None and self._welcome is not None and not await self._welcome(uid, rotation.began_at):
+            await self._end(session_id)
+            raise UnauthenticatedError(_NOT_WELCOME)
         credential = SessionCredential(session_id, rotation.session_version)
         access, until = self._issuer.issue_access(rotation.user_id, credential)
         return TokenPair(
@@ -171,19 +191,15 @@ class Sessions:
         """
         await self._end(self._issuer.verify_refresh(refresh_token))
 
-    async def begin(self, account: Account, peer: str) -> SignIn:
-        """Begin a session for whoever has proven to be the account's owner.
-
-        Raises UnauthenticatedError when the password was changed meanwhile.
-        """
+    async def begin(self, account: Account, peer: str) -> SignIn | None:
+        """Begin a session of one who has proven who they are; None when the account's session version has changed."""
         session_id, now = uuid4(), self._now()
         refresh_token, expires_at = self._issuer.issue_refresh(session_id), now + IDLE_LIFETIME_US
         stored = await self._store.create_session(
             session_id, account, tokens.digest(refresh_token), created_at=now, expires_at=expires_at, address=peer
         )
         if not stored:
-            # The password was changed while it was verified: it was the old one (T12).
-            raise UnauthenticatedError(_WRONG_LOGIN)
+            return None
         credential = SessionCredential(session_id, account.session_version)
         access, until = self._issuer.issue_access(account.user.id, credential)
         pair = TokenPair(

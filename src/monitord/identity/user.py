@@ -20,8 +20,11 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     """Normalised, see ``normalise_email``."""
     full_name: str
     provider: str
+    """``password``: kept here; ``firebase_password``, ``google`` or ``apple``: through Firebase."""
     created_at: Instant
     phone: str = ""
+    profile_status: str = "COMPLETE"
+    """``PENDING`` until they have told what a new account leaves open."""
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,8 +10,9 @@ import msgspec
 from monitord.domain.errors import InvalidArgumentError, Violation
 from monitord.identity.accounts import Accounts, key_violations
 from monitord.identity.api_keys import ApiKey
+from monitord.identity.firebase_sign_in import NoFirebase
 from monitord.identity.principal import Scope
-from monitord.identity.sessions import Sessions
+from monitord.identity.sessions import Sessions, SignIn
 from monitord.rpc import context as call
 from monitord.rpc.convert_account import tokens_pb, user_pb
 from monitord.rpc.convert_time import seconds_of, timestamp_pb
@@ -32,6 +33,7 @@ _SCOPES = {
     auth_pb2.SCOPE_ADMIN: Scope.ADMIN,
 }
 _SCOPES_PB = {scope: value for value, scope in _SCOPES.items()}
+_LONGEST_ID_TOKEN = 4096
 
 
 class _KeyPosition(msgspec.Struct, frozen=True, array_like=True):
@@ -49,10 +51,22 @@ class RequestLedger(Protocol):
         ...
 
 
+class IdTokenSignIn(Protocol):
+    """Signs in with ID tokens of Firebase."""
+
+    async def login(self, id_token: str, peer: str) -> tuple[SignIn, bool]:
+        """Begin a session, and tell whether the account is new."""
+        ...
+
+
 class AuthHandler(auth_service_pb2_grpc.AuthServiceServicer):
     """Serves AuthService."""
 
-    def __init__(self, sessions: Sessions, accounts: Accounts, requests: RequestLedger) -> None:
+    def __init__(
+        self, sessions: Sessions, accounts: Accounts, requests: RequestLedger, firebase: IdTokenSignIn | None = None
+    ) -> None:
+        """Without ``firebase`` ID tokens are refused with the reason."""
+        self._firebase = firebase or NoFirebase()
         self._sessions = sessions
         self._accounts = accounts
         self._requests = requests
@@ -61,6 +75,18 @@ class AuthHandler(auth_service_pb2_grpc.AuthServiceServicer):
         """Exchange an e-mail address and a password for tokens."""
         signed_in = await self._sessions.login(request.email, request.password, call.peer())
         return pb.LoginResponse(tokens=tokens_pb(signed_in.tokens), user=user_pb(signed_in.user))
+
+    async def LoginWithIdToken(  # noqa: N802
+        self, request: pb.LoginWithIdTokenRequest, context: Context
+    ) -> pb.LoginWithIdTokenResponse:
+        """Exchange an ID token of Firebase for tokens."""
+        id_token = _required(request.id_token, "id_token")
+        if len(id_token) > _LONGEST_ID_TOKEN:
+            raise InvalidArgumentError([Violation("id_token", f"must be at most {_LONGEST_ID_TOKEN} characters")])
+        signed_in, is_new = await self._firebase.login(id_token, call.peer())
+        return pb.LoginWithIdTokenResponse(
+            tokens=tokens_pb(signed_in.tokens), user=user_pb(signed_in.user), is_new_user=is_new
+        )
 
     async def Refresh(self, request: pb.RefreshRequest, context: Context) -> pb.RefreshResponse:  # noqa: N802
         """Exchange a refresh token for new tokens."""

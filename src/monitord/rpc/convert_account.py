@@ -6,7 +6,16 @@ from monitord.rpc.convert_time import timestamp_pb
 from monitord.v1 import auth_pb2
 from monitord.v1 import auth_service_pb2 as pb
 
-_PROVIDERS = {"password": auth_pb2.IDENTITY_PROVIDER_PASSWORD}
+_PROVIDERS = {
+    "password": auth_pb2.IDENTITY_PROVIDER_PASSWORD,
+    "firebase_password": auth_pb2.IDENTITY_PROVIDER_FIREBASE_PASSWORD,
+    "google": auth_pb2.IDENTITY_PROVIDER_GOOGLE,
+    "apple": auth_pb2.IDENTITY_PROVIDER_APPLE,
+}
+_PROFILE_STATUSES = {
+    "PENDING": auth_pb2.PROFILE_STATUS_PENDING,
+    "COMPLETE": auth_pb2.PROFILE_STATUS_COMPLETE,
+}
 
 
 def tokens_pb(pair: TokenPair) -> pb.TokenPair:
@@ -29,4 +38,5 @@ def user_pb(user: User) -> auth_pb2.User:
         organisation_id=user.org_id,
         create_time=timestamp_pb(user.created_at),
         phone=user.phone,
+        profile_status=_PROFILE_STATUSES[user.profile_status],
     )

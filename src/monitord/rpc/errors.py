@@ -66,6 +66,8 @@ def status_of(error: errors.DomainError) -> grpc.Status:
         details.append(_bad_request(error.violations))
     if isinstance(error, errors.ResourceExhaustedError) and error.retry_after_s is not None:
         details.append(_retry_info(error.retry_after_s))
+    if isinstance(error, errors.UnavailableError):
+        details.append(_retry_info(_AWAY_RETRY_S))
     return _status(code, error.message, details)
 
 

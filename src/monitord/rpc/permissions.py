@@ -83,6 +83,7 @@ RULES: dict[str, Rule] = {
     _AUTH + "Login": _PUBLIC,
     _AUTH + "Refresh": _PUBLIC,
     _AUTH + "Logout": _PUBLIC,
+    _AUTH + "LoginWithIdToken": _PUBLIC,
     _AUTH + "GetUser": _READ,
     _AUTH + "CreateApiKey": _ADMIN,
     _AUTH + "ListApiKeys": _ADMIN,

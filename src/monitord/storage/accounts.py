@@ -23,11 +23,15 @@ _BOOTSTRAP_LOCK = 0x6D6F_6E69_0001
 """Of pg_advisory_xact_lock: one process at a time looks whether there is a user yet."""
 
 ACCOUNT = """
-SELECT id, org_id, email, fullname, provider, created_at, phone, password_hash, session_version
+SELECT id, org_id, email, fullname, provider, profile_status, created_at, phone, password_hash, session_version
 FROM users WHERE lower(email) = lower($1)
 """
 
-USER = "SELECT id, org_id, email, fullname, provider, created_at, phone FROM users WHERE org_id = $1 AND id = $2"
+# Whoever asks for themselves sees the address that they claim; it stands for nothing else.
+USER = """
+SELECT id, org_id, coalesce(claimed_email, email) AS email, fullname, provider, profile_status, created_at, phone
+FROM users WHERE org_id = $1 AND id = $2
+"""
 
 # The lock on the user's row makes this wait for a change of password that is under way, and then find its version.
 CREATE_SESSION = """
@@ -40,7 +44,8 @@ UPDATE sessions s
 SET refresh_hash = $3, expires_at = least($5, s.created_at + $6)
 FROM users u
 WHERE s.id = $1 AND s.refresh_hash = $2 AND s.ended_at IS NULL AND s.expires_at > $4 AND u.id = s.user_id
-RETURNING s.user_id, u.session_version, s.expires_at
+RETURNING s.user_id, u.session_version, s.expires_at, s.created_at,
+          CASE WHEN u.password_hash IS NULL THEN u.firebase_uid END AS firebase_uid
 """
 
 END_SESSION = "UPDATE sessions SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL"
@@ -90,11 +95,11 @@ WITH org AS (
 ), admin AS (
     INSERT INTO users (org_id, email, role, password_hash, created_at, updated_at)
     SELECT id, $1, 'ADMIN', $2, $3, $3 FROM org
-    RETURNING id, org_id, email, fullname, provider, created_at, phone
+    RETURNING id, org_id, email, fullname, provider, profile_status, created_at, phone
 ), profile AS (
     INSERT INTO user_profile (user_id) SELECT id FROM admin
 )
-SELECT id, org_id, email, fullname, provider, created_at, phone FROM admin
+SELECT id, org_id, email, fullname, provider, profile_status, created_at, phone FROM admin
 """
 
 CREATE_USER = """
@@ -104,18 +109,18 @@ WITH org AS (
 ), made AS (
     INSERT INTO users (org_id, email, fullname, password_hash, created_at, updated_at)
     SELECT id, $1, $2, $3, $4, $4 FROM org
-    RETURNING id, org_id, email, fullname, provider, created_at, phone
+    RETURNING id, org_id, email, fullname, provider, profile_status, created_at, phone
 ), profile AS (
     INSERT INTO user_profile (user_id) SELECT id FROM made
 )
-SELECT id, org_id, email, fullname, provider, created_at, phone FROM made
+SELECT id, org_id, email, fullname, provider, profile_status, created_at, phone FROM made
 """
 
 ROLE = "SELECT role FROM users WHERE org_id = $1 AND id = $2"
 
 UPDATE_USER = """
 UPDATE users SET fullname = COALESCE($3, fullname), phone = COALESCE($4, phone), updated_at = $5
-WHERE org_id = $1 AND id = $2 RETURNING id, org_id, email, fullname, provider, created_at, phone
+WHERE org_id = $1 AND id = $2 RETURNING id, org_id, email, fullname, provider, profile_status, created_at, phone
 """
 
 LIST_SESSIONS = """
@@ -154,13 +159,13 @@ class AccountStore:
             row = await connection.fetchrow(ACCOUNT, email)
         if row is None:
             return None
-        return Account(user=_user(row), password_hash=row["password_hash"], session_version=row["session_version"])
+        return Account(user=user_of(row), password_hash=row["password_hash"], session_version=row["session_version"])
 
     async def user(self, org_id: int, user_id: int) -> User | None:
         """Return a user of an organisation."""
         async with self._database.connection() as connection:
             row = await connection.fetchrow(USER, org_id, user_id)
-        return None if row is None else _user(row)
+        return None if row is None else user_of(row)
 
     async def create_session(
         self,
@@ -197,7 +202,13 @@ class AccountStore:
             )
         if row is None:
             return None
-        return Rotation(row["user_id"], row["session_version"], from_datetime(row["expires_at"]))
+        return Rotation(
+            user_id=row["user_id"],
+            session_version=row["session_version"],
+            expires_at=from_datetime(row["expires_at"]),
+            began_at=from_datetime(row["created_at"]),
+            firebase_uid=row["firebase_uid"],
+        )
 
     async def end_session(self, session_id: UUID, *, at: Instant) -> bool:
         """End a session; return whether that changed anything."""
@@ -285,7 +296,7 @@ class AccountStore:
         row = await tx.fetchrow(CREATE_ADMIN, email, password_hash, to_datetime(at))
         if row is None:
             raise AssertionError("an INSERT without conflict clause returns its row")
-        return _user(row)
+        return user_of(row)
 
     async def set_password(self, email: str, password_hash: str, *, at: Instant) -> list[UUID] | None:
         """Store a hash, bump the session version, end all sessions and return them; None without such an account."""
@@ -303,7 +314,7 @@ class AccountStore:
                 row = await tx.fetchrow(CREATE_USER, email, full_name, password_hash, to_datetime(at))
         except asyncpg.UniqueViolationError:  # made at the same moment
             return None
-        return None if row is None else _user(row)
+        return None if row is None else user_of(row)
 
     async def role(self, org_id: int, user_id: int) -> str | None:
         """Return ``ADMIN`` or ``USER``; None when there is no such user."""
@@ -317,7 +328,7 @@ class AccountStore:
         """Change what is not None; return the user, None when there is no such one."""
         async with self._database.transaction() as tx:
             row = await tx.fetchrow(UPDATE_USER, org_id, user_id, full_name, phone, to_datetime(at))
-        return None if row is None else _user(row)
+        return None if row is None else user_of(row)
 
     async def list_sessions(self, org_id: int, user_id: int, *, at: Instant) -> list[Session]:
         """Return the sessions of a user that are not over, newest first; at most 1,000."""
@@ -340,13 +351,15 @@ class AccountStore:
         return _touched(status) == 1
 
 
-def _user(row: Row) -> User:
+def user_of(row: Row) -> User:
+    """Return the user of a row of ``users``."""
     return User(
         id=row["id"],
         org_id=row["org_id"],
         email=row["email"],
         full_name=row["fullname"],
         provider=row["provider"],
+        profile_status=row["profile_status"],
         created_at=from_datetime(row["created_at"]),
         phone=row["phone"],
     )

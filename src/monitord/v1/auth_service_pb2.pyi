@@ -397,3 +397,59 @@ class RevokeApiKeyResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RevokeApiKeyResponse: _TypeAlias = RevokeApiKeyResponse  # noqa: Y015
+
+@_typing.final
+class LoginWithIdTokenRequest(_message.Message):
+    """Request of LoginWithIdToken."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_TOKEN_FIELD_NUMBER: _builtins.int
+    id_token: _builtins.str
+    """What Firebase gives as the ID token of a user who is signed in; at most 4096 characters."""
+    def __init__(
+        self,
+        *,
+        id_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id_token", b"id_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LoginWithIdTokenRequest: _TypeAlias = LoginWithIdTokenRequest  # noqa: Y015
+
+@_typing.final
+class LoginWithIdTokenResponse(_message.Message):
+    """Response of LoginWithIdToken."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKENS_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    IS_NEW_USER_FIELD_NUMBER: _builtins.int
+    is_new_user: _builtins.bool
+    """Whether this call made the account."""
+    @_builtins.property
+    def tokens(self) -> Global___TokenPair:
+        """The new session's tokens."""
+
+    @_builtins.property
+    def user(self) -> _auth_pb2.User:
+        """Whose they are."""
+
+    def __init__(
+        self,
+        *,
+        tokens: Global___TokenPair | None = ...,
+        user: _auth_pb2.User | None = ...,
+        is_new_user: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["tokens", b"tokens", "user", b"user"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_new_user", b"is_new_user", "tokens", b"tokens", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LoginWithIdTokenResponse: _TypeAlias = LoginWithIdTokenResponse  # noqa: Y015

@@ -56,6 +56,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNIMPLEMENTED. This server does not know the method. Example: a client that is newer than the server."""
     ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 16
     """DEADLINE_EXCEEDED. The caller's deadline passed first. Example: CheckNow with a deadline shorter than the timeout."""
+    ERROR_REASON_IDENTITY_PROVIDER_UNAVAILABLE: _ErrorReason.ValueType  # 17
+    """UNAVAILABLE. Firebase does not answer, so nobody can be asked whether an ID token is good; retry. Example: this
+    server has lost its way to the internet.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the `reason` of the google.rpc.ErrorInfo that every error carries, with domain `monitord`.
@@ -96,4 +100,8 @@ ERROR_REASON_UNIMPLEMENTED: ErrorReason.ValueType  # 15
 """UNIMPLEMENTED. This server does not know the method. Example: a client that is newer than the server."""
 ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 16
 """DEADLINE_EXCEEDED. The caller's deadline passed first. Example: CheckNow with a deadline shorter than the timeout."""
+ERROR_REASON_IDENTITY_PROVIDER_UNAVAILABLE: ErrorReason.ValueType  # 17
+"""UNAVAILABLE. Firebase does not answer, so nobody can be asked whether an ID token is good; retry. Example: this
+server has lost its way to the internet.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -311,6 +311,7 @@ def test_rules_without_a_scope_are_for_those_who_cannot_prove_anything_yet() -> 
     public = {method for method, rule in RULES.items() if rule.scope is None}
     assert {method for method in public if method.startswith("/monitord.")} == {
         "/monitord.v1.AuthService/Login",
+        "/monitord.v1.AuthService/LoginWithIdToken",
         "/monitord.v1.AuthService/Refresh",
         "/monitord.v1.AuthService/Logout",
         "/monitord.v1.AccountService/Register",

@@ -41,7 +41,7 @@ class Logs(CheckLogs):
 
 
 class Auth(auth_service_pb2_grpc.AuthServiceServicer):
-    Login = Refresh = Logout = GetUser = CreateApiKey = ListApiKeys = RevokeApiKey = None  # type: ignore[assignment]
+    Login = LoginWithIdToken = Refresh = Logout = GetUser = CreateApiKey = ListApiKeys = RevokeApiKey = None  # type: ignore[assignment]
 
 
 class Heartbeats(HeartbeatService):

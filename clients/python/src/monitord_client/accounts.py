@@ -24,10 +24,22 @@ class AccountCalls:
         """Begin a session; from now on every call is made in its name, and its tokens renew themselves."""
         request = pb.LoginRequest(email=email, password=password)
         answer = await self._calls.unproven(self._auth.Login, request)
-        async with self._store.exclusive():
-            await self._store.save(answer.tokens)
-        self._calls.credentials = Session(self._store)
+        await self._keep(answer.tokens)
         return answer.user
+
+    async def login_with_id_token(self, id_token: str) -> pb.LoginWithIdTokenResponse:
+        """Begin a session as ``login`` does, with what Firebase gives as the ID token of a user.
+
+        ``is_new_user`` of the answer tells whether the account was made by this.
+        """
+        answer = await self._calls.unproven(self._auth.LoginWithIdToken, pb.LoginWithIdTokenRequest(id_token=id_token))
+        await self._keep(answer.tokens)
+        return answer
+
+    async def _keep(self, tokens: pb.TokenPair) -> None:
+        async with self._store.exclusive():
+            await self._store.save(tokens)
+        self._calls.credentials = Session(self._store)
 
     async def logout(self) -> None:
         """End the session, if there is one."""

@@ -45,7 +45,7 @@ class AuditEvent(_message.Message):
     user_email: _builtins.str
     """Their e-mail address, as it is now."""
     credential: _builtins.str
-    """With what: `key:<id>` or `session:<id>`; empty: with nothing."""
+    """With what: `key:<id>`, `session:<id>` or `firebase:<uid>`; empty: with nothing."""
     address: _builtins.str
     """From which network address; empty: from within."""
     method: _builtins.str

@@ -56,6 +56,12 @@ class _IdentityProviderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Iden
     """Not set; never sent by the server."""
     IDENTITY_PROVIDER_PASSWORD: _IdentityProvider.ValueType  # 1
     """E-mail and password, kept by this monitord."""
+    IDENTITY_PROVIDER_FIREBASE_PASSWORD: _IdentityProvider.ValueType  # 2
+    """E-mail and password, kept by Firebase."""
+    IDENTITY_PROVIDER_GOOGLE: _IdentityProvider.ValueType  # 3
+    """Google, through Firebase."""
+    IDENTITY_PROVIDER_APPLE: _IdentityProvider.ValueType  # 4
+    """Apple, through Firebase."""
 
 class IdentityProvider(_IdentityProvider, metaclass=_IdentityProviderEnumTypeWrapper):
     """How a user signs in."""
@@ -64,7 +70,37 @@ IDENTITY_PROVIDER_UNSPECIFIED: IdentityProvider.ValueType  # 0
 """Not set; never sent by the server."""
 IDENTITY_PROVIDER_PASSWORD: IdentityProvider.ValueType  # 1
 """E-mail and password, kept by this monitord."""
+IDENTITY_PROVIDER_FIREBASE_PASSWORD: IdentityProvider.ValueType  # 2
+"""E-mail and password, kept by Firebase."""
+IDENTITY_PROVIDER_GOOGLE: IdentityProvider.ValueType  # 3
+"""Google, through Firebase."""
+IDENTITY_PROVIDER_APPLE: IdentityProvider.ValueType  # 4
+"""Apple, through Firebase."""
 Global___IdentityProvider: _TypeAlias = IdentityProvider  # noqa: Y015
+
+class _ProfileStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ProfileStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ProfileStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PROFILE_STATUS_UNSPECIFIED: _ProfileStatus.ValueType  # 0
+    """Not set; never sent by the server."""
+    PROFILE_STATUS_PENDING: _ProfileStatus.ValueType  # 1
+    """Not yet: the account was made by signing in with Firebase."""
+    PROFILE_STATUS_COMPLETE: _ProfileStatus.ValueType  # 2
+    """Yes."""
+
+class ProfileStatus(_ProfileStatus, metaclass=_ProfileStatusEnumTypeWrapper):
+    """Whether a user has told what a new account leaves open."""
+
+PROFILE_STATUS_UNSPECIFIED: ProfileStatus.ValueType  # 0
+"""Not set; never sent by the server."""
+PROFILE_STATUS_PENDING: ProfileStatus.ValueType  # 1
+"""Not yet: the account was made by signing in with Firebase."""
+PROFILE_STATUS_COMPLETE: ProfileStatus.ValueType  # 2
+"""Yes."""
+Global___ProfileStatus: _TypeAlias = ProfileStatus  # noqa: Y015
 
 @_typing.final
 class User(_message.Message):
@@ -79,10 +115,11 @@ class User(_message.Message):
     ORGANISATION_ID_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     PHONE_FIELD_NUMBER: _builtins.int
+    PROFILE_STATUS_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """The user."""
     email: _builtins.str
-    """Where they are reached, and what they sign in with."""
+    """Where they are reached, and what they sign in with. Of one who came through Firebase it may be unproven, or empty."""
     full_name: _builtins.str
     """The name to show."""
     provider: Global___IdentityProvider.ValueType
@@ -91,6 +128,8 @@ class User(_message.Message):
     """The organisation whose monitors they see: their personal one."""
     phone: _builtins.str
     """A telephone number, such as `+49 30 1234567`; empty: none."""
+    profile_status: Global___ProfileStatus.ValueType
+    """Whether they have told what a new account leaves open."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """Since when the account exists."""
@@ -105,10 +144,11 @@ class User(_message.Message):
         organisation_id: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         phone: _builtins.str = ...,
+        profile_status: Global___ProfileStatus.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "email", b"email", "full_name", b"full_name", "id", b"id", "organisation_id", b"organisation_id", "phone", b"phone", "provider", b"provider"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "email", b"email", "full_name", b"full_name", "id", b"id", "organisation_id", b"organisation_id", "phone", b"phone", "profile_status", b"profile_status", "provider", b"provider"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

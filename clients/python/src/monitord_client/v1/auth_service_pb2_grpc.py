@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class AuthServiceStub:
-    """Who is asking. A call proves it with the metadata `authorization: Bearer <access token or API key>`.
+    """Who is asking. A call proves it with the metadata `authorization: Bearer <access token or API key>`; where Firebase is
+    set up, an ID token of whoever has called LoginWithIdToken once will do as well.
     """
 
     def __init__(self, channel):
@@ -70,10 +71,16 @@ class AuthServiceStub:
                 request_serializer=monitord_dot_v1_dot_auth__service__pb2.RevokeApiKeyRequest.SerializeToString,
                 response_deserializer=monitord_dot_v1_dot_auth__service__pb2.RevokeApiKeyResponse.FromString,
                 _registered_method=True)
+        self.LoginWithIdToken = channel.unary_unary(
+                '/monitord.v1.AuthService/LoginWithIdToken',
+                request_serializer=monitord_dot_v1_dot_auth__service__pb2.LoginWithIdTokenRequest.SerializeToString,
+                response_deserializer=monitord_dot_v1_dot_auth__service__pb2.LoginWithIdTokenResponse.FromString,
+                _registered_method=True)
 
 
 class AuthServiceServicer:
-    """Who is asking. A call proves it with the metadata `authorization: Bearer <access token or API key>`.
+    """Who is asking. A call proves it with the metadata `authorization: Bearer <access token or API key>`; where Firebase is
+    set up, an ID token of whoever has called LoginWithIdToken once will do as well.
     """
 
     def Login(self, request, context):
@@ -126,6 +133,14 @@ class AuthServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LoginWithIdToken(self, request, context):
+        """Exchanges an ID token of Firebase (e-mail and password, Google, Apple) for tokens; the first time it makes the
+        account. That the token was not revoked, and its user not disabled, is asked each time. Needs no other proof.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuthServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -164,6 +179,11 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     request_deserializer=monitord_dot_v1_dot_auth__service__pb2.RevokeApiKeyRequest.FromString,
                     response_serializer=monitord_dot_v1_dot_auth__service__pb2.RevokeApiKeyResponse.SerializeToString,
             ),
+            'LoginWithIdToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.LoginWithIdToken,
+                    request_deserializer=monitord_dot_v1_dot_auth__service__pb2.LoginWithIdTokenRequest.FromString,
+                    response_serializer=monitord_dot_v1_dot_auth__service__pb2.LoginWithIdTokenResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'monitord.v1.AuthService', rpc_method_handlers)
@@ -173,7 +193,8 @@ def add_AuthServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AuthService:
-    """Who is asking. A call proves it with the metadata `authorization: Bearer <access token or API key>`.
+    """Who is asking. A call proves it with the metadata `authorization: Bearer <access token or API key>`; where Firebase is
+    set up, an ID token of whoever has called LoginWithIdToken once will do as well.
     """
 
     @staticmethod
@@ -355,6 +376,33 @@ class AuthService:
             '/monitord.v1.AuthService/RevokeApiKey',
             monitord_dot_v1_dot_auth__service__pb2.RevokeApiKeyRequest.SerializeToString,
             monitord_dot_v1_dot_auth__service__pb2.RevokeApiKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LoginWithIdToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/monitord.v1.AuthService/LoginWithIdToken',
+            monitord_dot_v1_dot_auth__service__pb2.LoginWithIdTokenRequest.SerializeToString,
+            monitord_dot_v1_dot_auth__service__pb2.LoginWithIdTokenResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -13,7 +13,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AuthServiceStub:
-    """Who is asking. A call proves it with the metadata `authorization: Bearer <access token or API key>`."""
+    """Who is asking. A call proves it with the metadata `authorization: Bearer <access token or API key>`; where Firebase is
+    set up, an ID token of whoever has called LoginWithIdToken once will do as well.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Login: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]
@@ -32,9 +34,15 @@ class AuthServiceStub:
     """Returns the caller's keys, newest first, without their secrets."""
     RevokeApiKey: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RevokeApiKeyRequest, _auth_service_pb2.RevokeApiKeyResponse]
     """Makes a key worthless at once, its open streams included. Revoking what is revoked is no error."""
+    LoginWithIdToken: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LoginWithIdTokenRequest, _auth_service_pb2.LoginWithIdTokenResponse]
+    """Exchanges an ID token of Firebase (e-mail and password, Google, Apple) for tokens; the first time it makes the
+    account. That the token was not revoked, and its user not disabled, is asked each time. Needs no other proof.
+    """
 
 class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Who is asking. A call proves it with the metadata `authorization: Bearer <access token or API key>`."""
+    """Who is asking. A call proves it with the metadata `authorization: Bearer <access token or API key>`; where Firebase is
+    set up, an ID token of whoever has called LoginWithIdToken once will do as well.
+    """
 
     @_abc_1.abstractmethod
     def Login(
@@ -93,5 +101,15 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_auth_service_pb2.RevokeApiKeyRequest, _abc.Awaitable[_auth_service_pb2.RevokeApiKeyResponse]],
     ) -> _abc.Awaitable[_auth_service_pb2.RevokeApiKeyResponse]:
         """Makes a key worthless at once, its open streams included. Revoking what is revoked is no error."""
+
+    @_abc_1.abstractmethod
+    def LoginWithIdToken(
+        self,
+        request: _auth_service_pb2.LoginWithIdTokenRequest,
+        context: _aio.ServicerContext[_auth_service_pb2.LoginWithIdTokenRequest, _abc.Awaitable[_auth_service_pb2.LoginWithIdTokenResponse]],
+    ) -> _abc.Awaitable[_auth_service_pb2.LoginWithIdTokenResponse]:
+        """Exchanges an ID token of Firebase (e-mail and password, Google, Apple) for tokens; the first time it makes the
+        account. That the token was not revoked, and its user not disabled, is asked each time. Needs no other proof.
+        """
 
 def add_AuthServiceServicer_to_server(servicer: AuthServiceServicer, server: _aio.Server) -> None: ...
