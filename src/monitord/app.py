@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import structlog
 
+from monitord.browsers import bridge_to
 from monitord.console.feed import Console
 from monitord.domain.errors import UnavailableError
 from monitord.domain.kinds import GroupCheck, HeartbeatCheck, HttpCheck
@@ -54,6 +55,7 @@ from monitord.rpc.first_start import read_set
 from monitord.rpc.heartbeats import HeartbeatService
 from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.monitors import MonitorService
+from monitord.rpc.private_door import PrivateDoor
 from monitord.rpc.server import RpcServer, Services, Tls
 from monitord.rpc.specs import SpecReader
 from monitord.settings import Settings
@@ -127,13 +129,15 @@ class App:
             meter=self.instruments,
             base=lambda: self._ping_urls.base,
         )
+        self._door = PrivateDoor()
+        self._bridge = bridge_to(self._door, settings)
         self._pings = PingListener(
             settings.ping_host,
             settings.ping_port,
             hearing=self._heartbeats,
             read_token=self._ping_urls.read,
             now=self._clock.now,
-            others=self._notification.pages.routes(),
+            others=[*self._notification.pages.routes(), *(self._bridge.routes() if self._bridge else ())],
         )
         self._specs = SpecReader(Limits(min_interval_s=settings.min_interval_s), self._policy, self._probes)
         self._rpc = self._build_rpc()
@@ -235,6 +239,7 @@ class App:
             authenticator=self._authenticator,
             meter=self.instruments,
             readiness=self.readiness,
+            door=self._door if self._bridge is not None else None,
         )
 
     def _gauges(self) -> Gauges:
@@ -284,6 +289,8 @@ class App:
             ("the upkeep of keys and sessions", self._upkeep.run),
             ("the collector of garbage", self._spare_collections),
         ]
+        if self._bridge is not None:
+            services.append(("the bridge for browsers", self._bridge.run))
         if self._console is not None:
             services.append(("the console", self._console.run))
         if self._settings.heartbeat_url is not None:
@@ -308,6 +315,8 @@ class App:
         await self._rpc.stop(0)
         await self._listener.stop()
         await self._pings.stop()
+        if self._bridge is not None:
+            await self._bridge.close()
         await self._notification.close()
         if self._network is not None:
             await self._network.close()

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from monitord import settings_alerting
 from monitord.domain.target import InvalidTargetError, parse_server
 from monitord.settings_alerting import AlertingSettings, Listed, is_loopback
+from monitord.settings_bridge import BridgeSettings
 
 PREFIX = "MONITORD_"
 
@@ -41,7 +42,7 @@ def default_state_dir() -> Path:
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
-class Settings(AlertingSettings):
+class Settings(AlertingSettings, BridgeSettings):
     """monitord's settings. Each is the environment variable ``MONITORD_<NAME>``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -76,7 +77,8 @@ class Settings(AlertingSettings):
     tls_key: Path | None = Field(None, description="PEM file of its private key.")
     allow_plaintext: bool = Field(
         False,
-        description="Serve gRPC to other machines without TLS: only where something else encrypts.",
+        description="Serve the API to other machines without TLS, by gRPC and by the bridge for browsers: only where "
+        "something else encrypts.",
     )
 
     # The HTTP listener for metrics and health
@@ -228,6 +230,16 @@ class Settings(AlertingSettings):
                 raise ValueError(f"{anchor!r} is no anchor, such as example.com:443 or 192.0.2.1:53: {error}") from None
         return value
 
+    @property
+    def _has_front(self) -> bool:
+        """Whether a proxy with a certificate stands before the HTTP listener, as far as the settings tell."""
+        return urlsplit(self.public_url or "").scheme == "https"
+
+    @property
+    def bridge_on(self) -> bool:
+        """Whether browsers are served at the HTTP listener."""
+        return self.bridge == "on" or (self.bridge == "auto" and is_loopback(self.ping_host))
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):
@@ -239,6 +251,17 @@ class Settings(AlertingSettings):
             )
         if self.port and self.port == self.metrics_port and self.host == self.metrics_host:
             raise ValueError(f"MONITORD_PORT and MONITORD_METRICS_PORT are both {self.port}: change one")
+        if self.bridge_on and not (is_loopback(self.ping_host) or self.allow_plaintext or self._has_front):
+            raise ValueError(
+                f"MONITORD_BRIDGE=on with MONITORD_PING_HOST={self.ping_host} would take credentials in the clear from "
+                "other machines: set MONITORD_PUBLIC_URL to the https:// URL of the proxy before it, or "
+                "MONITORD_ALLOW_PLAINTEXT=true where something else encrypts"
+            )
+        for name in ("cors_origins", "trusted_proxies"):
+            if getattr(self, name) and not self.bridge_on:
+                raise ValueError(
+                    f"MONITORD_{name.upper()} is for the bridge, which is off: set MONITORD_BRIDGE=on, or take it away"
+                )
         if both := set(self.egress_allow) & set(self.egress_deny):
             raise ValueError(
                 f"MONITORD_EGRESS_ALLOW and MONITORD_EGRESS_DENY both name {min(both)}: take it out of one"
@@ -266,7 +289,8 @@ def settings_table() -> str:
 
 def _rows() -> Iterator[str]:
     # Those that are stated here first: pydantic puts inherited ones before them.
-    fields = sorted(Settings.model_fields.items(), key=lambda item: item[0] in AlertingSettings.model_fields)
+    inherited = AlertingSettings.model_fields | BridgeSettings.model_fields
+    fields = sorted(Settings.model_fields.items(), key=lambda item: item[0] in inherited)
     for name, field in fields:
         names = " or ".join(f"`{each}`" for each in (PREFIX + name.upper(), *OTHER_NAMES.get(name, ())))
         yield f"| {names} | {_default(field)} | {field.description} |"
