@@ -156,11 +156,14 @@ SOCKET_MAKERS = {
     "urlopen",
     "getaddrinfo",
     "gethostbyname",
+    "insecure_channel",
+    "secure_channel",
 }
 EXCEPT = {
     "src/monitord/probes/resolver.py": {"getaddrinfo"},  # the system's resolver
     "src/monitord/startup.py": {"getaddrinfo"},  # where the operator's own database is
     "src/monitord/__main__.py": {"urlopen"},  # `monitord health` asks the monitord beside it
+    "src/monitord/bridge/doors.py": {"insecure_channel"},  # the gRPC server of this process, by its private unix socket
     "src/monitord/probes/dial.py": {"open_connection"},  # the dialler's own
     "src/monitord/probes/outbound.py": {"ClientSession", "socket"},  # each socket is judged where it is made
 }
