@@ -21,8 +21,8 @@ class HttpServer:
 
     async def start(self, application: web.Application) -> int:
         """Listen, and return the port. Raises OSError when the address can't be had."""
-        # Bodies stay as they are sent: nothing here wants a compressed one, and aiohttp would unpack even what a handler
-        # has refused, to throw it away (T8).
+        # Bodies stay as they are sent: nothing here wants a compressed one, and aiohttp would unpack even what a
+        # handler has refused, to throw it away (T8).
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=STOP_S, auto_decompress=False)
         await self._runner.setup()
         try:

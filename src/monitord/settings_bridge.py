@@ -1,12 +1,15 @@
 """The settings of the bridge for browsers: whether there is one, and whom it lets in."""
 
 import ipaddress
+import re
 from typing import Literal
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, field_validator
 
 from monitord.settings_alerting import Listed
+
+_ORIGIN = re.compile(r"(?P<scheme>https?)://([a-z0-9.-]+|\[[0-9a-f:.]+])(:(?P<port>[1-9][0-9]{0,4}))?")
+_IMPLIED = {"http": "80", "https": "443"}
 
 
 class BridgeSettings(BaseModel):
@@ -54,12 +57,7 @@ class BridgeSettings(BaseModel):
 
 
 def _is_origin(text: str) -> bool:
-    parts = urlsplit(text)
-    try:
-        port = parts.port
-    except ValueError:
-        return False
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.netloc.endswith(":"):
-        return False
-    implied = {"http": 80, "https": 443}[parts.scheme]
-    return port != implied and text == text.lower() and text.isascii() and text == f"{parts.scheme}://{parts.netloc}"
+    found = _ORIGIN.fullmatch(text)
+    return (
+        found is not None and found["port"] != _IMPLIED[found["scheme"]] and int(found["port"] or 1) in range(1, 65536)
+    )
