@@ -8,9 +8,9 @@ from pathlib import Path
 class PrivateDoor:
     """A folder of mode 0700 with a socket in it: nobody but this process's user (and root) can get to it.
 
-    It is a new one for each start, in the system's folder for what is temporary. In the state folder its path could be
-    longer than the 107 bytes that a socket's may have, and gRPC takes a socket of the same name from whoever listens
-    on it.
+    It is a new one for each start, in the system's folder for what is temporary; a killed process leaves a dead socket
+    there. In the state folder its path could be longer than the 107 bytes that a socket's may have, and gRPC takes a
+    socket of the same name from whoever listens on it.
     """
 
     def __init__(self) -> None:

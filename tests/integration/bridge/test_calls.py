@@ -363,3 +363,19 @@ def test_every_code_has_the_status_of_the_protocol() -> None:
             failure = Failure(status_pb2.Status(code=code.value[0]))
             found[failure.as_json()["code"]] = failure.http_status
     assert found == STATUSES
+
+
+async def test_headers_that_grpc_does_not_take_are_refused_and_no_bug(web: Web) -> None:
+    codes = {(await web.refused(LIST, Authorization="Bearer " + "a" * size)).code for size in (6000, 8000, 8150)}
+    assert codes <= {"unauthenticated", "resource_exhausted"}
+
+
+async def test_a_bug_of_the_bridge_itself_is_told_as_one(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: object) -> bytes:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(web.bridge._json, "to_wire", broken)
+    error = await web.refused(LIST)
+    assert (error.code, error.reason, "secret" in error.message) == ("internal", "INTERNAL", False)
+    async with web.stream() as stream:
+        assert (await stream.end())["error"]["code"] == "internal"
