@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import structlog
 
+from monitord.browsers import bridge_to
 from monitord.console.feed import Console
 from monitord.domain.errors import UnavailableError
 from monitord.domain.kinds import GroupCheck, HeartbeatCheck, HttpCheck
@@ -47,6 +48,7 @@ from monitord.rpc.first_start import read_set
 from monitord.rpc.heartbeats import HeartbeatService
 from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.monitors import MonitorService
+from monitord.rpc.private_door import PrivateDoor
 from monitord.rpc.server import RpcServer, Services, Tls
 from monitord.rpc.specs import SpecReader
 from monitord.settings import Settings
@@ -111,6 +113,8 @@ class App:
         self._ping_urls = PingUrls(vault.derive, settings.public_url or "")
         self._collector = GarbageCollector(lambda: len(self._supervisor.running()) if self._reconciler.complete else 0)
         self._build_people(vault, own_addresses)
+        self._door = PrivateDoor()
+        self._bridge = bridge_to(self._door, settings)
         self._pings = PingListener(
             settings.ping_host,
             settings.ping_port,
@@ -119,7 +123,8 @@ class App:
             now=self._clock.now,
             others=[
                 route
-                for each in (self._notification.pages, self._identification.pages, self._observation)
+                for each in (self._notification.pages, self._identification.pages, self._observation, self._bridge)
+                if each is not None
                 for route in each.routes()
             ],
         )
@@ -245,6 +250,7 @@ class App:
             authenticator=self._identification.authenticator,
             meter=self.instruments,
             readiness=self.readiness,
+            door=self._door if self._bridge is not None else None,
         )
 
     def _gauges(self) -> Gauges:
@@ -295,6 +301,8 @@ class App:
             ("the upkeep of keys and sessions", self._identification.upkeep.run),
             ("the collector of garbage", self._collector.run),
         ]
+        if self._bridge is not None:
+            services.append(("the bridge for browsers", self._bridge.run))
         if self._console is not None:
             services.append(("the console", self._console.run))
         if self._notification.operator_desk is not None:
@@ -322,6 +330,8 @@ class App:
         await self._rpc.stop(0)
         await self._listener.stop()
         await self._pings.stop()
+        if self._bridge is not None:
+            await self._bridge.close()
         await self._notification.close()
         await self._observation.close()
         if self._network is not None:

@@ -21,7 +21,9 @@ class HttpServer:
 
     async def start(self, application: web.Application) -> int:
         """Listen, and return the port. Raises OSError when the address can't be had."""
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=STOP_S)
+        # Bodies stay as they are sent: nothing here wants a compressed one, and aiohttp would unpack even what a
+        # handler has refused, to throw it away (T8).
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=STOP_S, auto_decompress=False)
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, self._host, self._port).start()

@@ -17,6 +17,7 @@ from monitord.domain.target import InvalidTargetError, parse_server
 from monitord.identity.service_account import read_service_account
 from monitord.settings_accounts import AccountSettings
 from monitord.settings_alerting import AlertingSettings, Listed, is_loopback
+from monitord.settings_bridge import BridgeSettings
 from monitord.settings_screenshots import ScreenshotSettings
 
 PREFIX = "MONITORD_"
@@ -47,7 +48,7 @@ def default_state_dir() -> Path:
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
-class Settings(AlertingSettings, ScreenshotSettings, AccountSettings):
+class Settings(AlertingSettings, ScreenshotSettings, AccountSettings, BridgeSettings):
     """monitord's settings. Each is the environment variable ``MONITORD_<NAME>``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -82,7 +83,8 @@ class Settings(AlertingSettings, ScreenshotSettings, AccountSettings):
     tls_key: Path | None = Field(None, description="PEM file of its private key.")
     allow_plaintext: bool = Field(
         False,
-        description="Serve gRPC to other machines without TLS: only where something else encrypts.",
+        description="Serve the API to other machines without TLS, by gRPC and by the bridge for browsers: only where "
+        "something else encrypts.",
     )
 
     # The HTTP listener for metrics and health
@@ -248,6 +250,16 @@ class Settings(AlertingSettings, ScreenshotSettings, AccountSettings):
                 raise ValueError(f"{anchor!r} is no anchor, such as example.com:443 or 192.0.2.1:53: {error}") from None
         return value
 
+    @property
+    def _has_front(self) -> bool:
+        """Whether a proxy with a certificate stands before the HTTP listener, as far as the settings tell."""
+        return urlsplit(self.public_url or "").scheme == "https"
+
+    @property
+    def bridge_on(self) -> bool:
+        """Whether browsers are served at the HTTP listener."""
+        return self.bridge == "on" or (self.bridge == "auto" and is_loopback(self.ping_host))
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):
@@ -264,6 +276,17 @@ class Settings(AlertingSettings, ScreenshotSettings, AccountSettings):
                 "MONITORD_REGISTRATION=open lets strangers check what stands in your network: set "
                 "MONITORD_EGRESS_MODE=public, or MONITORD_REGISTRATION=invitation"
             )
+        if self.bridge_on and not (is_loopback(self.ping_host) or self.allow_plaintext or self._has_front):
+            raise ValueError(
+                f"MONITORD_BRIDGE=on with MONITORD_PING_HOST={self.ping_host} would take credentials in the clear from "
+                "other machines: set MONITORD_PUBLIC_URL to the https:// URL of the proxy before it, or "
+                "MONITORD_ALLOW_PLAINTEXT=true where something else encrypts"
+            )
+        for name in ("cors_origins", "trusted_proxies"):
+            if getattr(self, name) and not self.bridge_on:
+                raise ValueError(
+                    f"MONITORD_{name.upper()} is for the bridge, which is off: set MONITORD_BRIDGE=on, or take it away"
+                )
         if both := set(self.egress_allow) & set(self.egress_deny):
             raise ValueError(
                 f"MONITORD_EGRESS_ALLOW and MONITORD_EGRESS_DENY both name {min(both)}: take it out of one"
@@ -290,7 +313,8 @@ def settings_table() -> str:
 
 
 def _rows() -> Iterator[str]:
-    inherited = AlertingSettings.model_fields | ScreenshotSettings.model_fields | AccountSettings.model_fields
+    inherited = AlertingSettings.model_fields | ScreenshotSettings.model_fields
+    inherited |= AccountSettings.model_fields | BridgeSettings.model_fields
     # Those that are stated here first: pydantic puts inherited ones before them.
     fields = sorted(Settings.model_fields.items(), key=lambda item: item[0] in inherited)
     for name, field in fields:

@@ -54,7 +54,7 @@ def test_every_package_stands_in_the_contracts():
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     by_owner = {
         "Only storage": {"storage"},
-        "Only rpc": {"rpc"},
+        "Only rpc and bridge": {"rpc", "bridge"},
         "Only metrics": {"metrics"},
         "Only probes dial": {"probes"},
     }
@@ -174,11 +174,14 @@ SOCKET_MAKERS = {
     "urlopen",
     "getaddrinfo",
     "gethostbyname",
+    "insecure_channel",
+    "secure_channel",
 }
 EXCEPT = {
     "src/monitord/probes/resolver.py": {"getaddrinfo"},  # the system's resolver
     "src/monitord/startup.py": {"getaddrinfo"},  # where the operator's own database is
     "src/monitord/__main__.py": {"urlopen"},  # `monitord health` asks the monitord beside it
+    "src/monitord/bridge/doors.py": {"insecure_channel"},  # the gRPC server of this process, by its private unix socket
     "src/monitord/probes/dial.py": {"open_connection"},  # the dialler's own
     # A browser's proxy: the dialler made its connections, and the socket that it listens on came out of a cage.
     "src/monitord/evidence/capture/proxy.py": {"open_connection"},

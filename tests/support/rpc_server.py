@@ -37,6 +37,7 @@ from monitord.rpc.heartbeats import HeartbeatService
 from monitord.rpc.incidents import IncidentService
 from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.monitors import MonitorService
+from monitord.rpc.private_door import PrivateDoor
 from monitord.rpc.server import RpcServer, Services
 from monitord.rpc.specs import SpecReader
 from monitord.storage.alert_configs import AlertConfigStore
@@ -244,6 +245,7 @@ class Api:
     ann: User
     bob: User
     mailbox: Mailbox
+    door: PrivateDoor
 
     def __post_init__(self) -> None:
         self.monitors = monitor_service_pb2_grpc.MonitorServiceStub(self.channel)
@@ -328,13 +330,27 @@ async def running_api(database: Database, *, real_feed: bool = False) -> AsyncIt
         authenticator=identity.authenticator,
         meter=meter,
         readiness=readiness,
+        door=(door := PrivateDoor()),
     )
     port = await server.start()
     ann, bob = await _admin(identity), await _other(identity, "bob@example.org")
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             yield Api(
-                server, port, channel, database, identity, store, engine, feed, readiness, meter, ann, bob, mailbox
+                server,
+                port,
+                channel,
+                database,
+                identity,
+                store,
+                engine,
+                feed,
+                readiness,
+                meter,
+                ann,
+                bob,
+                mailbox,
+                door,
             )
     finally:
         await server.stop(0)

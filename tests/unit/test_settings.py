@@ -86,6 +86,20 @@ def test_no_message_shows_a_secret():
         ({"MONITORD_EGRESS_DENY": "10.0.0.0/8:80"}, "neither a network"),
         ({"MONITORD_EGRESS_DENY": "10.0.0.1/8"}, "neither a network"),
         ({"MONITORD_ADMIN_PASSWORD": "ü" * 37}, "72 bytes"),
+        ({"MONITORD_BRIDGE": "on", "MONITORD_PING_HOST": "0.0.0.0"}, "in the clear"),
+        ({"MONITORD_BRIDGE": "on", "MONITORD_PING_HOST": "::", "MONITORD_PUBLIC_URL": "http://m.example.org"}, "clear"),
+        ({"MONITORD_BRIDGE": "maybe"}, "'auto', 'on' or 'off'"),
+        ({"MONITORD_BRIDGE": "off", "MONITORD_CORS_ORIGINS": "*"}, "MONITORD_BRIDGE=on"),
+        ({"MONITORD_PING_HOST": "0.0.0.0", "MONITORD_TRUSTED_PROXIES": "10.0.0.0/8"}, "MONITORD_BRIDGE=on"),
+        ({"MONITORD_CORS_ORIGINS": "*,https://a.example.org"}, "name it alone"),
+        ({"MONITORD_CORS_ORIGINS": "a.example.org"}, "not an origin"),
+        ({"MONITORD_CORS_ORIGINS": "https://a.example.org/"}, "not an origin"),
+        ({"MONITORD_CORS_ORIGINS": "https://a.example.org:443"}, "not an origin"),
+        ({"MONITORD_CORS_ORIGINS": "https://*.example.org"}, "not an origin"),
+        ({"MONITORD_CORS_ORIGINS": "https://A.example.org"}, "not an origin"),
+        ({"MONITORD_CORS_ORIGINS": "null"}, "not an origin"),
+        ({"MONITORD_CORS_ORIGINS": "https://a.example.org:x"}, "not an origin"),
+        ({"MONITORD_TRUSTED_PROXIES": "proxy.internal"}, "not a network"),
     ],
 )
 def test_unsafe_and_contradictory_settings_stop_the_start(variables, says):
@@ -102,11 +116,31 @@ def test_unsafe_and_contradictory_settings_stop_the_start(variables, says):
         {"MONITORD_HOST": "0.0.0.0", "MONITORD_TLS_CERT": "c", "MONITORD_TLS_KEY": "k"},
         {"FIREBASE_AUTH_EMULATOR_HOST": "127.0.0.1:9099", "MONITORD_DEVELOPMENT": "true"},
         {"MONITORD_PORT": "0", "MONITORD_METRICS_PORT": "0"},
+        {"MONITORD_PING_HOST": "0.0.0.0"},
+        {"MONITORD_BRIDGE": "on", "MONITORD_PING_HOST": "0.0.0.0", "MONITORD_PUBLIC_URL": "https://m.example.org"},
+        {"MONITORD_BRIDGE": "on", "MONITORD_PING_HOST": "0.0.0.0", "MONITORD_ALLOW_PLAINTEXT": "true"},
+        {"MONITORD_CORS_ORIGINS": "https://a.example.org, http://localhost:5173,http://[::1]:8080"},
+        {"MONITORD_TRUSTED_PROXIES": "10.0.0.0/8,fd00::1"},
         {"MONITORD_ADDRESS": "localhost:50051", "MONITORD_API_KEY": "key"},
     ],
 )
 def test_what_looks_close_to_wrong_but_is_right(variables):
     load(variables)
+
+
+@pytest.mark.parametrize(
+    ("bridge", "host", "on"),
+    [
+        ("auto", "127.0.0.1", True),
+        ("auto", "::1", True),
+        ("auto", "0.0.0.0", False),
+        ("on", "0.0.0.0", True),
+        ("off", "127.0.0.1", False),
+    ],
+)
+def test_browsers_are_let_in_from_this_machine_unless_more_is_said(bridge, host, on):
+    variables = {"MONITORD_BRIDGE": bridge, "MONITORD_PING_HOST": host, "MONITORD_PUBLIC_URL": "https://m.example.org"}
+    assert load(variables).bridge_on is on
 
 
 def test_a_file_is_read_too_and_the_environment_wins(tmp_path):

@@ -29,7 +29,8 @@ class InvalidArgumentError(DomainError):
     reason = "INVALID_FIELD"
 
     def __init__(self, violations: list[Violation], reason: str = "INVALID_FIELD") -> None:
-        super().__init__("; ".join(f"{v.field}: {v.description}" for v in violations[:5]))
+        # Where the request as a whole is wrong, there is no field to name.
+        super().__init__("; ".join(f"{v.field}: {v.description}".removeprefix(": ") for v in violations[:5]))
         self.violations = violations
         self.reason = reason
 

@@ -52,6 +52,7 @@ _ELLIPSIS = "…".encode()
 _REASONS = {
     StatusCode.UNIMPLEMENTED: "UNIMPLEMENTED",
     StatusCode.INTERNAL: "INTERNAL",
+    StatusCode.DEADLINE_EXCEEDED: "DEADLINE_EXCEEDED",
 }
 
 
@@ -72,7 +73,7 @@ def status_of(error: errors.DomainError) -> grpc.Status:
 
 
 def status_for(code: StatusCode, message: str, **metadata: str) -> grpc.Status:
-    """Return a status for what no error of the domain stands for: UNIMPLEMENTED, INTERNAL."""
+    """Return a status for what no error of the domain stands for: UNIMPLEMENTED, INTERNAL, DEADLINE_EXCEEDED."""
     return _status(code, message, [_error_info(_REASONS[code], metadata)])
 
 

@@ -6,7 +6,6 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol, TypeAlias
-from urllib.parse import unquote
 
 import grpc
 import structlog
@@ -23,6 +22,7 @@ from monitord.domain.errors import (
 from monitord.identity.actor import Actor, current_actor
 from monitord.identity.principal import Principal, credential_name
 from monitord.rpc import errors
+from monitord.rpc.callers import caller_address
 from monitord.rpc.context import current_peer, current_principal
 from monitord.rpc.limits import CallLimit
 from monitord.rpc.permissions import Rule
@@ -164,7 +164,7 @@ class Edge(grpc.aio.ServerInterceptor):
 
     async def _admit(self, method: str, rule: Rule | None, context: Context) -> int | str:
         """Set who calls, and return what their calls are counted by: the user, or without one the address."""
-        peer = address_of(context.peer())
+        peer = caller_address(context)
         current_peer.set(peer)
         if rule is None:
             raise PermissionDeniedError("nobody may call this method")
@@ -186,17 +186,6 @@ class Edge(grpc.aio.ServerInterceptor):
         await context.abort_with_status(
             errors.status_for(StatusCode.UNIMPLEMENTED, "this server knows no such method; see its reflection service")
         )
-
-
-def address_of(peer: str) -> str:
-    """Return the address in gRPC's name of a peer, such as ``ipv4:192.0.2.1:4711`` or ``ipv6:%5B2001:db8::1%5D:4711``.
-
-    Of a peer without an address, the kind: ``unix``.
-    """
-    kind, _, rest = peer.partition(":")
-    if kind in ("ipv4", "ipv6"):
-        return unquote(rest).rpartition(":")[0].strip("[]")
-    return kind
 
 
 def _authorization(context: Context) -> str | None:

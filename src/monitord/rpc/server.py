@@ -25,6 +25,7 @@ from monitord.rpc.limits import CallLimit
 from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.monitors import MonitorService
 from monitord.rpc.permissions import RULES
+from monitord.rpc.private_door import PrivateDoor
 from monitord.v1 import (
     account_service_pb2,
     account_service_pb2_grpc,
@@ -130,14 +131,19 @@ class RpcServer:
         meter: RpcMeter,
         readiness: Readiness,
         limits: Limits | None = None,
+        door: PrivateDoor | None = None,
     ) -> None:
-        """Port 0 takes a free one. Without ``tls`` the caller has made sure that plaintext is meant."""
+        """Port 0 takes a free one. Without ``tls`` the caller has made sure that plaintext is meant.
+
+        ``door`` is served too while the server runs, for this process's own callers.
+        """
         limits = limits or Limits()
         self._services = services
         self._host = host
         self._port = port
         self._tls = tls
         self._readiness = readiness
+        self._door = door
         self._health = Health(SERVICE_NAMES)
         self._watch: asyncio.Task[None] | None = None
         self._server = grpc.aio.server(
@@ -160,6 +166,7 @@ class RpcServer:
         Raises BindError when the port can't be opened, or the certificate and key can't be used.
         """
         bound = self._bind()
+        self._open_door()
         await self._server.start()
         await self._look()
         self._watch = asyncio.create_task(self._keep_health_true(), name="rpc-health")
@@ -179,6 +186,8 @@ class RpcServer:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watch
         await self._server.stop(grace_s)
+        if self._door is not None:
+            self._door.shut()
 
     def _bind(self) -> int:
         host = f"[{self._host}]" if ":" in self._host else self._host
@@ -191,6 +200,18 @@ class RpcServer:
             raise BindError(
                 f"gRPC can't listen on {address}: another process has the port (a second monitord?), or the address "
                 "is not this machine's. Set MONITORD_PORT or MONITORD_HOST"
+            ) from error
+
+    def _open_door(self) -> None:
+        if self._door is None:
+            return
+        target = self._door.open()
+        try:
+            self._server.add_insecure_port(target)
+        except RuntimeError as error:
+            self._door.shut()
+            raise BindError(
+                f"gRPC can't listen on {target}: point TMPDIR to a short path that can be written"
             ) from error
 
     async def _keep_health_true(self) -> None:
