@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitord.bridge.codec import JsonCodec
@@ -19,6 +19,7 @@ VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dic
 OBJECTS = st.dictionaries(NAMES, VALUES, max_size=3).map(lambda value: json.dumps(value).encode())
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(OBJECTS | st.binary(max_size=50).map(lambda rest: b"{" + rest))
 async def test_json_becomes_a_message_or_an_error(body: bytes) -> None:
     codec, raw, refused = JsonCodec(), b"", None
