@@ -19,7 +19,6 @@ from tests.support.google_keys import PROJECT, Google, Key, unsigned
 from tests.support.rpc_server import refusal
 
 OTHER = Key("key-1")
-NOW = int(time.time())
 
 
 async def test_a_signed_token_lets_its_user_in(world: World, google: Google) -> None:
@@ -31,7 +30,7 @@ async def test_a_signed_token_lets_its_user_in(world: World, google: Google) -> 
 
 def forged(google: Google) -> dict[str, tuple[str, str]]:
     """Return tokens that are wrong in one thing each, and a part of the sentence that refuses them."""
-    none = "no ID token"
+    none, now = "no ID token", int(time.time())
     return {
         "another's key": (google.token(signed_by=OTHER), none),
         "an unknown key": (google.token(headers={"kid": "key-2"}), none),
@@ -44,8 +43,8 @@ def forged(google: Google) -> dict[str, tuple[str, str]]:
         "no uid": (google.token(sub=None), none),
         "no beginning": (google.token(iat=None), none),
         "no end": (google.token(exp=None), none),
-        "the future": (google.token(iat=NOW + 600), none),
-        "the past": (google.token(iat=NOW - 7200, exp=NOW - 3600), "expired"),
+        "the future": (google.token(iat=now + 600), none),
+        "the past": (google.token(iat=now - 7200, exp=now - 3600), "expired"),
         "no way in": (google.token(firebase=None), "lacks"),
         "another way in": (google.token(firebase={"sign_in_provider": "custom"}), "Google and Apple"),
         "no signature": (unsigned(google.token()), none),
@@ -93,7 +92,7 @@ async def test_a_call_asks_google_at_most_once_a_minute_and_a_login_always(world
 async def test_a_refusal_is_remembered_for_a_minute_too(world: World, google: Google) -> None:
     token = google.token()
     await world.login(token)
-    google.add_user(validSince=str(NOW + 60))
+    google.add_user(validSince=str(int(time.time()) + 60))
     world.clock.advance(MINUTE + SECOND)
     asked = google.lookups
 
