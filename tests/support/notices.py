@@ -34,7 +34,13 @@ DIGEST = Notice(
     at=AT,
     lines=(
         Line(subject=SHOP, status=Status.DOWN, at=AT, message="the server answered 503"),
-        Line(subject=Subject(id=8, name="Mail", kind="tcp", target="mail:25"), status=Status.UP, at=AT, message=""),
+        Line(
+            subject=Subject(id=8, name="Mail", kind="tcp", target="mail:25"),
+            status=Status.UP,
+            at=AT,
+            message="",
+            kind=NoticeKind.UP,
+        ),
     ),
     more_lines=3,
 )

@@ -58,11 +58,16 @@ def test_every_kind_has_a_headline() -> None:
         ([Status.DOWN], 0, "[DIGEST] 1 monitor down"),
         ([Status.UP], 0, "[DIGEST] 1 monitor well again"),
         ([Status.UP, Status.UP], 0, "[DIGEST] 2 monitors well again"),
+        ([Status.DOWN, Status.DEGRADED], 0, "[DIGEST] 1 monitor down, 1 with other news"),
         ([Status.DOWN], 9_999, "[DIGEST] 10000 monitors changed"),
     ],
 )
 def test_a_digest_counts(statuses: list[Status], more: int, line: str) -> None:
-    lines = tuple(Line(subject=SHOP, status=status, at=AT, message="") for status in statuses)
+    kinds = {Status.DOWN: NoticeKind.DOWN, Status.UP: NoticeKind.UP}
+    lines = tuple(
+        Line(subject=SHOP, status=status, at=AT, message="", kind=kinds.get(status, NoticeKind.CERTIFICATE))
+        for status in statuses
+    )
     digest = Notice(key="d", thread="", kind=NoticeKind.DIGEST, at=AT, lines=lines, more_lines=more)
     assert headline(digest) == line
 

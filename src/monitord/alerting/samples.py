@@ -110,6 +110,7 @@ def _digest(down: Notice) -> Notice:
             status=Status.UP if number % 4 == 0 else Status.DOWN,
             at=_AT + number * SECOND,
             message="Works again." if number % 4 == 0 else "The connection was refused.",
+            kind=NoticeKind.UP if number % 4 == 0 else NoticeKind.DOWN,
         )
         for number in range(1, 13)
     )

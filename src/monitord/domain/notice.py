@@ -80,6 +80,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
     at: Instant
     message: str
+    kind: NoticeKind = NoticeKind.DOWN
+    """What it would say alone."""
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):

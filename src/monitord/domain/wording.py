@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
-from monitord.domain.health import Status
 from monitord.domain.instant import Instant, to_datetime
 from monitord.domain.notice import Line, Notice, NoticeKind
 
@@ -23,6 +22,7 @@ _BADGES = {
     NoticeKind.TEST: "TEST",
     NoticeKind.CONFIRMATION: "CONFIRM",
 }
+_DOWN = frozenset({NoticeKind.DOWN, NoticeKind.REMINDER, NoticeKind.ESCALATION, NoticeKind.FAULTED})
 _RESOLVED = frozenset({NoticeKind.UP, NoticeKind.OUTAGE_OVER, NoticeKind.SLOW_OVER})
 
 
@@ -64,15 +64,14 @@ def _reason(notice: Notice) -> str:
 
 
 def _count(notice: Notice) -> str:
-    down = sum(line.status is Status.DOWN for line in notice.lines)
-    total = len(notice.lines) + notice.more_lines
     if notice.more_lines:
-        return f"{total} monitors changed"
-    up = total - down
-    parts = [f"{down} monitors down" if down != 1 else "1 monitor down"] if down else []
-    if up:
-        parts.append(f"{up} well again" if down else f"{up} monitors well again" if up != 1 else "1 monitor well again")
-    return ", ".join(parts)
+        return f"{len(notice.lines) + notice.more_lines} monitors changed"
+    kinds = [line.kind for line in notice.lines]
+    down, up = sum(kind in _DOWN for kind in kinds), sum(kind in _RESOLVED for kind in kinds)
+    counts = [(down, "down"), (up, "well again"), (len(kinds) - down - up, "with other news")]
+    first, *others = [(count, what) for count, what in counts if count] or [(0, "changed")]
+    monitors = "1 monitor" if first[0] == 1 else f"{first[0]} monitors"
+    return ", ".join([f"{monitors} {first[1]}", *(f"{count} {what}" for count, what in others)])
 
 
 def facts(notice: Notice) -> Iterator[tuple[str, str]]:
@@ -110,7 +109,7 @@ def _times(notice: Notice) -> Iterator[tuple[str, str]]:
 
 def digest_line(line: Line, time_zone: str) -> str:
     """Return one change of a digest as a line."""
-    news = f"{line.status.name} {line.subject.name}"
+    news = f"{_BADGES[line.kind]} {line.subject.name}"
     return f"{news} ({moment(line.at, time_zone)})" + (f": {line.message}" if line.message else "")
 
 

@@ -126,6 +126,7 @@ def _digest(claim: Claim, rows: list[Row]) -> Notice:
                 status=Status(row["after"]),
                 at=from_datetime(row["at"]),
                 message=clean(row["message"]),
+                kind=claim.members[row["id"]],
             )
             for row in rows
         ),
