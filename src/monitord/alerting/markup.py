@@ -21,15 +21,16 @@ _BAD = frozenset({NoticeKind.DOWN, NoticeKind.REMINDER, NoticeKind.ESCALATION})
 
 def units(text: str) -> int:
     """Return the length of a text in UTF-16 code units."""
-    return len(text) + sum(char > "\uffff" for char in text)
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def fit(text: str, limit: int, marks: Marks = NONE) -> str:
     """Return a text on one line, escaped, of at most ``limit`` code units; it ends in ``…`` where it was cut."""
     pieces = [marks.get(char, char) for char in clean(text, limit + 1)]
+    whole = "".join(pieces)
+    if units(whole) <= limit:
+        return whole
     sizes = [units(piece) for piece in pieces]
-    if sum(sizes) <= limit:
-        return "".join(pieces)
     kept, left = 0, limit - 1
     while sizes[kept] <= left:
         left -= sizes[kept]

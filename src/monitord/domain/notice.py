@@ -145,5 +145,7 @@ def evidence_lines(evidence: Evidence) -> tuple[str, ...]:
 
 def clean(text: str, limit: int = _LINE_CHARS) -> str:
     """Return a text on one line, of at most ``limit`` characters, without anything that is not printed (T19, I12)."""
-    shown = "".join(char if char.isprintable() else " " for char in text[: limit + 1])
+    shown = text[: limit + 1]
+    if not shown.isprintable():
+        shown = "".join(char if char.isprintable() else " " for char in shown)
     return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
