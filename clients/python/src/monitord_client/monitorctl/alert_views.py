@@ -12,7 +12,7 @@ from monitord_client.monitorctl.spans import clock_words, length_words, span_wor
 from monitord_client.monitorctl.tables import grid
 from monitord_client.times import moment_of
 from monitord_client.v1.alert_pb2 import Alert, AlertState
-from monitord_client.v1.contact_pb2 import AlertKind, AlertSettings, Contact
+from monitord_client.v1.contact_pb2 import ALERT_KIND_SLOW, AlertKind, AlertSettings, Contact
 
 _STATES = {"PENDING": "cyan", "SENT": "green", "DEAD": "bold red", "CANCELLED": "dim"}
 
@@ -40,7 +40,7 @@ def settings_words(settings: AlertSettings) -> str:
         ("reminder_interval", "again every {}"),
     ):
         nanos = getattr(settings, name).ToNanoseconds()
-        if nanos:
+        if nanos and (name != "slow_threshold" or ALERT_KIND_SLOW in settings.kinds):
             parts.append(words.format(span_words(nanos)))
     if settings.HasField("quiet_hours"):
         parts.append(f"quiet {settings.quiet_hours.start}-{settings.quiet_hours.end}")
@@ -117,12 +117,13 @@ def alerts_table(alerts: Iterable[tuple[Alert, str, str]], now: datetime) -> Tab
             kind_word(alert.kind),
             state_word(alert),
             str(alert.attempt_count),
-            Text(visible(alert.reason or _waiting(alert, now))),
+            Text(visible(alert.reason or waiting_words(alert, now))),
         )
     return table
 
 
-def _waiting(alert: Alert, now: datetime) -> str:
+def waiting_words(alert: Alert, now: datetime) -> str:
+    """Return when an alert that waits is due, or with which other it was told; empty where there is neither."""
     if alert.HasField("settle_time") or moment_of(alert.due_time) <= now:
         return f"told with alert {alert.told_with_id}" if alert.told_with_id else ""
     return f"due in {length_words((moment_of(alert.due_time) - now).total_seconds())}"
@@ -153,4 +154,4 @@ def alert_card(alert: Alert, monitor: str, contact: str, now: datetime) -> Rende
 
 
 def _why(alert: Alert, now: datetime) -> str:
-    return f"({alert.reason})" if alert.reason else _waiting(alert, now)
+    return f"({alert.reason})" if alert.reason else waiting_words(alert, now)

@@ -82,8 +82,8 @@ def channel_of(target: str) -> Target:
 def _unknown(scheme: str) -> str:
     known = ", ".join(FORMS.values())
     near = get_close_matches(scheme.lower(), [*FORMS, *_SCHEMES], n=1) if scheme else []
-    hint = f"did you mean {near[0]!r}? There is" if near else "there is"
-    return f"the target does not say how the contact is reached: {hint} {known}"
+    hint = f"did you mean {near[0]!r}? T" if near else "t"
+    return f"the target does not say how the contact is reached: {hint}here is {known}"
 
 
 def _address(text: str) -> str:

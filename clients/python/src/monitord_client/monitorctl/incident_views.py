@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from monitord_client.monitorctl.alert_views import kind_word, state_word
+from monitord_client.monitorctl.alert_views import kind_word, state_word, waiting_words
 from monitord_client.monitorctl.printing import short, visible
 from monitord_client.monitorctl.spans import age_words, clock_words, length_words
 from monitord_client.monitorctl.tables import badge, grid
@@ -80,18 +80,18 @@ def incident_card(answer: GetIncidentResponse, contacts: Mapping[int, str], now:
     timeline.add_column(style="dim")
     timeline.add_column(overflow="fold")
     for entry in answer.timeline:
-        timeline.add_row(clock_words(moment_of(entry.time), now), _entry(entry, contacts))
+        timeline.add_row(clock_words(moment_of(entry.time), now), _entry(entry, contacts, now))
     return Group(card, Text("Timeline", style="bold"), timeline)
 
 
-def _entry(entry: TimelineEntry, contacts: Mapping[int, str]) -> Text:
+def _entry(entry: TimelineEntry, contacts: Mapping[int, str], now: datetime) -> Text:
     match entry.WhichOneof("event"):
         case "status_change":
             return _change(entry.status_change)
         case "acknowledgement":
             return Text(f"acknowledged by {visible(entry.acknowledgement.by) or 'somebody'}", style="yellow")
         case "alert":
-            return _told(entry.alert, contacts.get(entry.alert.contact_id, f"contact {entry.alert.contact_id}"))
+            return _told(entry.alert, contacts.get(entry.alert.contact_id, f"contact {entry.alert.contact_id}"), now)
         case _:
             return Text("something that this monitorctl does not know", style="dim")
 
@@ -107,7 +107,7 @@ def _change(change: StatusChange) -> Text:
     return text
 
 
-def _told(alert: Alert, contact: str) -> Text:
+def _told(alert: Alert, contact: str, now: datetime) -> Text:
     text = Text.assemble("alert ", str(alert.id), " to ", (visible(contact), "bold"))
     text.append(f" by {visible(alert.channel)}" if alert.channel else "")
     text.append(f": {kind_word(alert.kind)}, ")
@@ -115,10 +115,10 @@ def _told(alert: Alert, contact: str) -> Text:
     if alert.state == ALERT_STATE_SENT and alert.HasField("settle_time"):
         waited = (moment_of(alert.settle_time) - moment_of(alert.create_time)).total_seconds()
         text.append(f" after {length_words(waited)}")
-    if alert.told_with_id:
-        text.append(f", told with alert {alert.told_with_id}")
     if alert.reason:
         text.append(f" ({visible(alert.reason)})")
+    if waiting := waiting_words(alert, now):
+        text.append(f", {waiting}")
     if alert.attempt_count > 1:
         text.append(f", {alert.attempt_count} attempts")
     if alert.attempts and alert.state != ALERT_STATE_SENT:
