@@ -23,8 +23,8 @@ from monitord_client import (
     TailEvent,
     UnauthenticatedError,
     UnavailableError,
+    resuming,
 )
-from monitord_client import resuming
 from monitord_client.v1 import check_log_service_pb2 as pb
 from tests.client.fake_monitord import FakeMonitord, Fault, Plan
 
