@@ -49,6 +49,7 @@ from monitord.probes.outbound import Outbound
 from monitord.probes.resolver import SystemResolver
 from monitord.rpc.auth import AuthHandler
 from monitord.rpc.check_logs import CheckLogService
+from monitord.rpc.convert_contact import ContactReader
 from monitord.rpc.engine import Engine
 from monitord.rpc.first_start import read_set
 from monitord.rpc.heartbeats import HeartbeatService
@@ -253,9 +254,17 @@ class App:
     # The life of it
 
     async def apply_file(self, key: str, path: Path) -> None:
-        """Store the monitors of a file for the owner of an API key; the engine finds them when it starts."""
-        owner = await self._authenticator.authenticate(f"Bearer {key}")
-        await self._monitors.apply(owner.org_id, read_set(path, self._specs), prune=False, dry_run=False)
+        """Store the monitors and contacts of a file for the owner of an API key; the engine finds them when it starts.
+
+        Contacts come first: what they want to be told of new monitors is about these.
+        """
+        org_id = (await self._authenticator.authenticate(f"Bearer {key}")).org_id
+        first = read_set(path, self._specs, ContactReader(self._policy))
+        contacts = await self._notification.meet(org_id, first.contacts)
+        applied = await self._monitors.apply(org_id, first.monitors, prune=False, dry_run=False)
+        monitors = {one.name: one.id for one in applied}
+        for monitor, contact, settings in first.wishes:
+            await self._notification.tell(org_id, monitors[monitor], contacts[contact], settings)
 
     async def open(self) -> tuple[int, int]:
         """Make the log's partitions and open both ports; return that of gRPC and that of the HTTP listener."""
@@ -265,6 +274,7 @@ class App:
         if not self._ping_urls.base:
             host = "localhost" if self._settings.ping_host in ("0.0.0.0", "::") else self._settings.ping_host
             self._ping_urls.base = f"http://{f'[{host}]' if ':' in host else host}:{ping_port}"
+        self._notification.greet()
         return await self._rpc.start(), metrics_port
 
     def services(self) -> list[Service]:

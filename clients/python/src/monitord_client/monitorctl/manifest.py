@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import yaml
 
 from monitord_client.monitorctl.fields import NULL_TAG, FieldReader, TooManyNodesError, unknown
-from monitord_client.monitorctl.manifest_alerts import CONTACT_SERVER_FIELDS, Wish, fill_secrets, read_wishes
+from monitord_client.monitorctl.manifest_alerts import CONTACT_SERVER_FIELDS, Wish, fill_from_environment, read_wishes
 from monitord_client.v1.contact_pb2 import Contact
 from monitord_client.v1.monitor_pb2 import Monitor
 
@@ -80,7 +80,7 @@ class Manifest:
 def read_manifest(sources: list[tuple[str, str]], environ: Mapping[str, str] = os.environ) -> Manifest:
     """Read monitors and contacts from texts, each given with the name of its file.
 
-    ``environ`` has the secrets of contacts that are written as ``env:NAME``.
+    ``environ`` has the texts of contacts that are written as ``env:NAME``, such as their secrets.
     Raises ManifestError with every problem found, in the order of the files.
     """
     manifest, problems = Manifest(), list[Problem]()
@@ -185,4 +185,4 @@ class _Reader:
             place = self._manifest.place_of(where)
             self.complain(place.line if place is not None else 1, where, message)
 
-        fill_secrets(contact, path, self._environ, complain)
+        fill_from_environment(contact, path, self._environ, complain)

@@ -68,15 +68,17 @@ def _read_wish(node: yaml.Node, path: str, fields: FieldReader) -> Wish | None:
     return Wish(names[0], settings, path) if names else None
 
 
-def fill_secrets(contact: Contact, path: str, environ: Mapping[str, str], complain: Callable[[str, str], None]) -> None:
-    """Put what the environment holds in place of ``env:NAME`` where a contact has a secret.
+def fill_from_environment(
+    contact: Contact, path: str, environ: Mapping[str, str], complain: Callable[[str, str], None]
+) -> None:
+    """Put what the environment holds in place of ``env:NAME`` in the texts of a contact's channel.
 
     ``complain`` is told the path and what is wrong.
     """
     kind = contact.WhichOneof("channel")
     if kind is None:
         return
-    for holder, name, where in secret_places(getattr(contact, kind), f"{path}.{kind}"):
+    for holder, name, where in list(_texts(getattr(contact, kind), f"{path}.{kind}")):
         found = _ENVIRONMENT.fullmatch(getattr(holder, name))
         if found is None:
             continue
@@ -84,6 +86,15 @@ def fill_secrets(contact: Contact, path: str, environ: Mapping[str, str], compla
             setattr(holder, name, environ[found[1]])
         else:
             complain(where, f"the environment has no {found[1]}")
+
+
+def _texts(message: Message, path: str) -> Iterator[tuple[Any, str, str]]:
+    for fd, value in message.ListFields():
+        if fd.message_type is not None:
+            for index, item in enumerate(value if fd.is_repeated else [value]):
+                yield from _texts(item, f"{path}.{fd.name}[{index}]" if fd.is_repeated else f"{path}.{fd.name}")
+        elif isinstance(value, str):
+            yield message, fd.name, f"{path}.{fd.name}"
 
 
 def secret_places(channel: Message, path: str = "") -> Iterator[tuple[Any, str, str]]:
