@@ -96,6 +96,9 @@ def _list(value: Any, path: str) -> list[Any]:
 def _contact(
     content: Any, path: str, reader: ContactReader, environ: Mapping[str, str], found: list[Violation]
 ) -> ContactSpec | None:
+    if not isinstance(content, dict):
+        found.append(Violation(path, "must be a mapping with a name and a channel"))
+        return None
     missing: list[str] = []
     try:
         message = json_format.ParseDict(_filled(content, environ, missing), contact_pb2.Contact())
