@@ -51,7 +51,7 @@ from monitord.rpc.auth import AuthHandler
 from monitord.rpc.check_logs import CheckLogService
 from monitord.rpc.convert_contact import ContactReader
 from monitord.rpc.engine import Engine
-from monitord.rpc.first_start import read_set
+from monitord.rpc.first_start import FirstSet, read_set
 from monitord.rpc.heartbeats import HeartbeatService
 from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.monitors import MonitorService
@@ -253,13 +253,16 @@ class App:
 
     # The life of it
 
-    async def apply_file(self, key: str, path: Path) -> None:
-        """Store the monitors and contacts of a file for the owner of an API key; the engine finds them when it starts.
+    def read_file(self, path: Path) -> FirstSet:
+        """Return the monitors and contacts of a file. Raises InvalidArgumentError for what is wrong with them."""
+        return read_set(path, self._specs, ContactReader(self._policy))
+
+    async def store_first(self, key: str, first: FirstSet) -> None:
+        """Store monitors and contacts for the owner of an API key; the engine finds them when it starts.
 
         Contacts come first: what they want to be told of new monitors is about these.
         """
         org_id = (await self._authenticator.authenticate(f"Bearer {key}")).org_id
-        first = read_set(path, self._specs, ContactReader(self._policy))
         contacts = await self._notification.meet(org_id, first.contacts)
         applied = await self._monitors.apply(org_id, first.monitors, prune=False, dry_run=False)
         monitors = {one.name: one.id for one in applied}

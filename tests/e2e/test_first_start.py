@@ -171,10 +171,13 @@ monitors:
 """
     )
     arguments = ("run", "--apply", str(path))
-    refused = await run_monitord(folder, *arguments, settings=FAST)
+    state = {"MONITORD_STATE_DIR": str(folder / "state")}
+    refused = await run_monitord(folder, *arguments, settings={**FAST, **state, "MONITORD_PORT": "0"})
     assert refused.status != 0
     assert "contacts[1]: the environment has no SIGNING_KEY" in refused.stderr + refused.stdout
-    async with monitord(folder, *arguments, settings={**FAST, "SIGNING_KEY": "k3y"}, name="2") as process:
+    assert "Unclosed" not in refused.stderr
+    # Nothing has begun: with what was missing, this is the first start.
+    async with monitord(folder, *arguments, settings={**FAST, **state, "SIGNING_KEY": "k3y"}) as process:
         ctl = Monitorctl(folder, process.address, process.key)
         told = (await ctl.ok("alert", "configs")).splitlines()[1:]
         assert [line.split()[2:4] for line in told] == [["ann", "down,"], ["hook", "down,"]]

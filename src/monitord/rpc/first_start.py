@@ -48,20 +48,21 @@ def read_set(
     each monitor may have ``alerts``: names of contacts, or ``contact`` with the fields of AlertSettings.
 
     Raises:
-        InvalidArgumentError: it is not YAML, not such a set, or something in it breaks a rule.
-        OSError: it can't be read.
+        InvalidArgumentError: it can't be read, is not YAML, not such a set, or something in it breaks a rule.
 
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         met, told = _taken(content)
         request = json_format.ParseDict(content, pb.ApplyMonitorsRequest())
+    except OSError as error:
+        raise InvalidArgumentError([Violation(str(path), f"can't be read: {error.strerror}")]) from error
     except (yaml.YAMLError, json_format.ParseError, UnicodeDecodeError) as error:
         raise InvalidArgumentError([Violation(str(path), f"must be a set of monitors in YAML: {error}")]) from error
     monitors = specs.with_secrets(specs.whole_set(request.monitors), {})
     found: list[Violation] = []
     people = [_contact(each, f"contacts[{index}]", contacts, environ, found) for index, each in enumerate(met)]
-    known = [each.name for each in people if each is not None]
+    known = [str(each.get("name", "")) for each in met if isinstance(each, dict)]
     found += [
         Violation(f"contacts[{index}].name", "must be unique within the set")
         for index, name in enumerate(known)
