@@ -37,7 +37,9 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 def run(
     apply: Annotated[
         Path | None,
-        typer.Option(help="Monitors to create on the first start, as for `monitorctl apply`.", exists=True),
+        typer.Option(
+            help="Monitors and contacts to create on the first start, as for `monitorctl apply`.", exists=True
+        ),
     ] = None,
     demo: Annotated[bool, typer.Option(help="Also serve practice targets on this machine.")] = False,
     demo_port: Annotated[int, typer.Option(min=0, max=65535, help="Where; the examples expect them there.")] = 9465,

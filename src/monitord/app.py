@@ -1,7 +1,6 @@
 """The composition root: builds everything, runs it under one TaskGroup, and takes it down in order."""
 
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import structlog
@@ -22,6 +21,7 @@ from monitord.engine.network import NetworkWatch
 from monitord.engine.reconciler import Reconciler
 from monitord.engine.supervisor import Supervisor
 from monitord.engine.tester import Tester
+from monitord.first_start import FirstStart
 from monitord.followers import FollowedLedger
 from monitord.garbage import GarbageCollector
 from monitord.identification import Identification
@@ -44,7 +44,6 @@ from monitord.probes.resolver import SystemResolver
 from monitord.rpc.audit import AuditService
 from monitord.rpc.check_logs import CheckLogService
 from monitord.rpc.engine import Engine
-from monitord.rpc.first_start import read_set
 from monitord.rpc.heartbeats import HeartbeatService
 from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.monitors import MonitorService
@@ -129,6 +128,9 @@ class App:
             ],
         )
         self._specs = SpecReader(Limits(min_interval_s=settings.min_interval_s), self._policy, self._probes)
+        self.first_start = FirstStart(
+            self._specs, self._policy, self._monitors, self._notification, self._identification.authenticator
+        )
         self._rpc = self._build_rpc()
         self.instruments.attach(self._gauges())
         self._ledger.listeners.append(self._committed)
@@ -268,11 +270,6 @@ class App:
 
     # The life of it
 
-    async def apply_file(self, key: str, path: Path) -> None:
-        """Store the monitors of a file for the owner of an API key; the engine finds them when it starts."""
-        owner = await self._identification.authenticator.authenticate(f"Bearer {key}")
-        await self._monitors.apply(owner.org_id, read_set(path, self._specs), prune=False, dry_run=False)
-
     async def open(self) -> tuple[int, int]:
         """Make the log's partitions and open both ports; return that of gRPC and that of the HTTP listener."""
         await self._janitor.prepare()
@@ -282,6 +279,7 @@ class App:
             host = "localhost" if self._settings.ping_host in ("0.0.0.0", "::") else self._settings.ping_host
             self._ping_urls.base = f"http://{f'[{host}]' if ':' in host else host}:{ping_port}"
         self._observation.linked_at(self._ping_urls.base)
+        self._notification.greet()
         return await self._rpc.start(), metrics_port
 
     def services(self) -> list[Service]:

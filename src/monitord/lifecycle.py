@@ -128,10 +128,11 @@ async def _start(settings: Settings, options: Options, stack: AsyncExitStack) ->
         demo = DemoTargets(port=options.demo_port)
         stack.push_async_callback(demo.stop)
         demo_url = f"http://{DEMO_HOST}:{await demo.start()}/slow"
-    new_key = await first_administrator(settings, app.accounts)
-    if new_key is not None and options.apply is not None:
-        await app.apply_file(new_key, options.apply)
     stack.push_async_callback(app.shut)
+    first = None if options.apply is None else partial(app.read_file, options.apply)
+    new_key = await first_administrator(settings, app.accounts, first or (lambda: None))
+    if new_key is not None and first is not None:
+        await app.first_start.store(new_key, first())
     bound = await app.open()
     show(_welcome(settings, bound, server, new_key, demo_url), sys.stdout)
     return app, server

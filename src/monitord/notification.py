@@ -1,7 +1,7 @@
 """Builds what tells people: contacts, the outbox, the channels that are set up, and the pages behind links in mails."""
 
 import random
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Protocol
 
 import aiohttp
@@ -23,6 +23,7 @@ from monitord.alerting.slack import SlackSender
 from monitord.alerting.teams import TeamsSender
 from monitord.alerting.telegram import TelegramSender
 from monitord.alerting.webhook import WebhookSender
+from monitord.domain.contact import AlertConfig, AlertSettings, Contact, ContactSpec
 from monitord.domain.contacts import Channel
 from monitord.domain.delivery import Attempt, Outcome
 from monitord.domain.errors import FailedPreconditionError
@@ -104,6 +105,7 @@ class Notification:
         self._apprise: AppriseSender | None = None
         self._postman: Postman | None = None
         self._mail: MailServer | None = None
+        self._unasked: list[Contact] = []
         self._contacts = ContactStore(database, vault)
         self._configs = AlertConfigStore(database)
         self._incidents = IncidentStore(database)
@@ -127,6 +129,22 @@ class Notification:
             meter=meter,
             bursts=Bursts(apart=_APART),
         )
+
+    async def meet(self, org_id: int, specs: Iterable[ContactSpec]) -> dict[str, int]:
+        """Store contacts, and return their ids by their names; mailboxes among them are asked by ``greet``."""
+        made = [await self._contacts.create(org_id, spec) for spec in specs]
+        self._unasked += made
+        return {contact.spec.name: contact.id for contact in made}
+
+    async def tell(self, org_id: int, monitor_id: int, contact_id: int, settings: AlertSettings) -> None:
+        """Store what a contact is told of a monitor."""
+        config = AlertConfig(monitor_id=monitor_id, contact_id=contact_id, settings=settings)
+        await self._configs.set(org_id, config)
+
+    def greet(self) -> None:
+        """Ask the mailboxes of ``meet``, now that it is known where the links in mails lead."""
+        while self._unasked:
+            self.greeter.greet(self._unasked.pop())
 
     def lookout(self) -> Lookout:
         """Return what looks for alerts that follow from no change of status."""

@@ -100,13 +100,19 @@ async def pool(dsn: str, size: int, *, within_s: float = 0.0) -> AsyncIterator[D
         await database.close()
 
 
-async def first_administrator(settings: Settings, accounts: Accounts) -> str | None:
-    """Create the first administrator on an empty database; return the key, which is kept in the state folder."""
+async def first_administrator(settings: Settings, accounts: Accounts, before: Callable[[], object]) -> str | None:
+    """Create the first administrator on an empty database; return the key, which is kept in the state folder.
+
+    ``before`` is called before anything is kept: where it raises, the next start is the first one again.
+    """
     password = None if settings.admin_password is None else settings.admin_password.get_secret_value()
     path = settings.state_dir / KEY_FILE
-    return await accounts.bootstrap_admin(
-        settings.admin_email, password, lambda secret: private_file.replace(path, secret + "\n")
-    )
+
+    def keep(secret: str) -> None:
+        before()
+        private_file.replace(path, secret + "\n")
+
+    return await accounts.bootstrap_admin(settings.admin_email, password, keep)
 
 
 async def addresses_of(dsn: str) -> list[str]:

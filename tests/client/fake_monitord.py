@@ -17,6 +17,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from monitord_client.v1 import auth_service_pb2 as auth
 from monitord_client.v1 import check_log_service_pb2 as logs
 from monitord_client.v1 import monitor_service_pb2 as monitors
+from monitord_client.v1.alert_service_pb2_grpc import add_AlertServiceServicer_to_server
 from monitord_client.v1.auth_pb2 import ApiKey, User
 from monitord_client.v1.auth_service_pb2_grpc import AuthServiceServicer, add_AuthServiceServicer_to_server
 from monitord_client.v1.check_log_pb2 import CheckLog
@@ -25,10 +26,14 @@ from monitord_client.v1.check_log_service_pb2_grpc import (
     add_CheckLogServiceServicer_to_server,
 )
 from monitord_client.v1.connection_pb2 import HttpHeader
+from monitord_client.v1.contact_service_pb2 import DeliveryReport
+from monitord_client.v1.contact_service_pb2_grpc import add_ContactServiceServicer_to_server
 from monitord_client.v1.heartbeat_service_pb2_grpc import add_HeartbeatServiceServicer_to_server
+from monitord_client.v1.incident_service_pb2_grpc import add_IncidentServiceServicer_to_server
 from monitord_client.v1.maintenance_service_pb2_grpc import add_MaintenanceServiceServicer_to_server
 from monitord_client.v1.monitor_pb2 import MONITOR_STATUS_PAUSED, MONITOR_STATUS_PENDING, Monitor, MonitorType
 from monitord_client.v1.monitor_service_pb2_grpc import MonitorServiceServicer, add_MonitorServiceServicer_to_server
+from tests.client.fake_alerting import FakeAlerts, FakeContacts, FakeIncidents
 from tests.client.fake_services import FakeHeartbeats, FakeMaintenance
 
 KEY = "mk_test_0123456789"
@@ -92,7 +97,14 @@ def details_of(fault: Fault) -> tuple[tuple[str, bytes], ...]:
 
 
 class FakeMonitord(
-    MonitorServiceServicer, CheckLogServiceServicer, AuthServiceServicer, FakeMaintenance, FakeHeartbeats
+    MonitorServiceServicer,
+    CheckLogServiceServicer,
+    AuthServiceServicer,
+    FakeMaintenance,
+    FakeHeartbeats,
+    FakeContacts,
+    FakeIncidents,
+    FakeAlerts,
 ):
     """In-memory monitors, rows, sessions and keys. Unknown or missing proof is refused; request ids count once."""
 
@@ -100,6 +112,10 @@ class FakeMonitord(
         self.monitors: dict[int, Monitor] = {}
         self.windows = {}
         self.words = {}
+        self.contacts, self.contact_secrets, self.configs = {}, {}, {}
+        self.report = DeliveryReport(accepted=True, code="smtp.250", detail="queued")
+        self.incidents, self.timelines, self.scripts, self.watched = {}, {}, [], []
+        self.alerts, self.reasons = {}, []
         self.secrets: dict[tuple[int, str], str] = {}
         self.rows: list[CheckLog] = []
         self.calls: list[tuple[str, Any]] = []
@@ -128,6 +144,9 @@ class FakeMonitord(
         add_AuthServiceServicer_to_server(self, self._server)
         add_MaintenanceServiceServicer_to_server(self, self._server)
         add_HeartbeatServiceServicer_to_server(self, self._server)
+        add_ContactServiceServicer_to_server(self, self._server)
+        add_IncidentServiceServicer_to_server(self, self._server)
+        add_AlertServiceServicer_to_server(self, self._server)
         bound = self._server.add_insecure_port(f"127.0.0.1:{port}")
         self.address = f"127.0.0.1:{bound}"
         await self._server.start()
@@ -165,6 +184,9 @@ class FakeMonitord(
             stored.heartbeat.ping_url = f"http://127.0.0.1:9464/ping/{stored.id}-s3cret"
         self._hide_secrets(stored)
         self.monitors[stored.id] = stored
+        for contact in self.contacts.values():
+            if contact.HasField("default_settings"):
+                self.configs[stored.id, contact.id] = contact.default_settings
         return stored
 
     def _hide_secrets(self, stored: Monitor) -> None:
@@ -208,6 +230,10 @@ class FakeMonitord(
 
     async def refuse(self, context: Context, code: grpc.StatusCode, reason: str, message: str) -> None:
         await self._abort(context, Fault(code, reason, message))
+
+    async def refuse_field(self, context: Context, path: str, description: str) -> None:
+        fault = Fault(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", violations={path: description})
+        await self._abort(context, fault)
 
     async def _once(self, request: Any, context: Context, act: Callable[[], Any]) -> Any:
         """Act at most once per request_id, as I14 says."""

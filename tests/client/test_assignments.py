@@ -1,5 +1,6 @@
 """--set and --secret: any field of any kind, and errors that name the field and what would be right."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitord_client import DnsCheck, GrpcCheck, HeartbeatCheck, HttpCheck, Monitor, PostgresCheck, TcpCheck, TlsCheck
-from monitord_client.monitorctl.assignments import SECRETS, Assigner, field_paths
+from monitord_client import (
+    Contact,
+    DnsCheck,
+    GrpcCheck,
+    HeartbeatCheck,
+    HttpCheck,
+    Monitor,
+    PostgresCheck,
+    TcpCheck,
+    TlsCheck,
+)
+from monitord_client.monitorctl.assignments import SECRETS, Assigner, field_paths, is_secret
 from monitord_client.monitorctl.exits import CommandError
 from monitord_client.monitorctl.schemes import KINDS
 from monitord_client.v1 import http_check_pb2 as http
@@ -197,4 +208,17 @@ def test_what_is_secret_by_the_contract_is_secret_here() -> None:
                 if "Write-only:" in comment and line.strip().startswith("string "):
                     write_only.add(line.split()[1])
                 comment = ""
-    assert write_only == SECRETS
+    assert write_only == SECRETS - {"webhook_url", "bot_token", "routing_key", "signing_key"}
+
+
+def test_what_is_secret_of_a_contact_is_secret_here() -> None:
+    proto = Path(__file__).parents[2] / "proto" / "monitord" / "v1" / "contact.proto"
+    found = re.findall(r"message (\w+) {|// (Write-only)\.|^  \w+ (\w+) = \d+;", proto.read_text(), re.MULTILINE)
+    write_only, message, noted = set(), "", False
+    for begun, note, name in found:
+        if name and noted:
+            write_only.add(f"monitord.v1.{message}.{name}")
+        message, noted = begun or message, bool(note) or (noted and not name)
+    channels = [fd.message_type for fd in Contact.DESCRIPTOR.oneofs_by_name["channel"].fields]
+    assert {fd.full_name for channel in channels for fd in channel.fields if is_secret(fd)} == write_only
+    assert len(write_only) == 7

@@ -23,8 +23,8 @@ from monitord_client import (
     TailEvent,
     UnauthenticatedError,
     UnavailableError,
+    resuming,
 )
-from monitord_client import tail as tail_module
 from monitord_client.v1 import check_log_service_pb2 as pb
 from tests.client.fake_monitord import FakeMonitord, Fault, Plan
 
@@ -200,7 +200,7 @@ async def test_it_gives_up_when_told_to(server: FakeMonitord, client: Client) ->
 async def test_silence_counts_as_a_lost_connection(
     server: FakeMonitord, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tail_module, "SILENCE_S", 0.05)
+    monkeypatch.setattr(resuming, "SILENCE_S", 0.05)
     events = client.tail(heartbeats=True)
     kinds = [type(await anext(events)).__name__ for _ in range(4)]
     assert kinds == ["Heartbeat", "Disconnected", "Reconnected", "Heartbeat"]

@@ -152,3 +152,33 @@ async def test_a_state_folder_is_one_monitords_until_that_is_gone(folder: Path) 
         assert not is_running(postgres) or postgres_of(second) == postgres
         async with second.client() as client:
             assert (await client.get_user()).email == "admin@localhost"
+
+
+async def test_whom_to_tell_can_stand_in_the_file_of_the_first_start(folder: Path) -> None:
+    path = folder / "alerts.yaml"
+    path.write_text(
+        f"""
+contacts:
+  - name: ann
+    email: {{address: ann@example.org}}
+    default_settings: {{}}
+  - name: hook
+    webhook: {{url: "http://127.0.0.1:{unused_port()}/", signing_key: "env:SIGNING_KEY"}}
+monitors:
+  - name: nothing there
+    http: {{url: "http://127.0.0.1:{unused_port()}/"}}
+    alerts: [{{contact: hook, delay: 60s}}]
+"""
+    )
+    arguments = ("run", "--apply", str(path))
+    state = {"MONITORD_STATE_DIR": str(folder / "state")}
+    refused = await run_monitord(folder, *arguments, settings={**FAST, **state, "MONITORD_PORT": "0"})
+    assert refused.status != 0
+    assert "contacts[1]: the environment has no SIGNING_KEY" in refused.stderr + refused.stdout
+    assert "Unclosed" not in refused.stderr
+    # Nothing has begun: with what was missing, this is the first start.
+    async with monitord(folder, *arguments, settings={**FAST, **state, "SIGNING_KEY": "k3y"}) as process:
+        ctl = Monitorctl(folder, process.address, process.key)
+        told = (await ctl.ok("alert", "configs")).splitlines()[1:]
+        assert [line.split()[2:4] for line in told] == [["ann", "down,"], ["hook", "down,"]]
+        assert "k3y" not in await ctl.ok("contact", "list", "-o", "json")

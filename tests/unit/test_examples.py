@@ -6,8 +6,11 @@ import yaml
 from google.protobuf import json_format
 
 from monitord.demo import HOST, PORT, SLOW_S
+from monitord.domain.errors import InvalidArgumentError
 from monitord.domain.rules.monitor import Limits
 from monitord.probes.egress import EgressPolicy
+from monitord.rpc.convert_contact import ContactReader
+from monitord.rpc.first_start import read_set
 from monitord.rpc.specs import SpecReader
 from monitord.v1 import monitor_pb2
 
@@ -56,6 +59,24 @@ class Everything:
 def test_every_example_is_accepted_by_a_server_as_it_is_unless_it_is_told_otherwise(name):
     reader = SpecReader(Limits(), EgressPolicy("private"), Everything())
     assert reader.with_secrets(reader.whole_set(monitors(name)), {})
+
+
+def test_alerts_are_accepted_at_the_first_start():
+    specs, contacts = (
+        SpecReader(Limits(), EgressPolicy("private"), Everything()),
+        ContactReader(EgressPolicy("private")),
+    )
+    environ = {"SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T0/B0/x"}
+    first = read_set(EXAMPLES / "alerts.yaml", specs, contacts, environ)
+    assert {contact.name for contact in first.contacts} == {"ann", "ops", "ticket system"}
+    assert {(monitor, contact) for monitor, contact, _ in first.wishes} == {
+        ("shop front", "ops"),
+        ("orders", "ann"),
+        ("orders", "ticket system"),
+        ("orders", "ops"),
+    }
+    with pytest.raises(InvalidArgumentError, match="the environment has no SLACK_WEBHOOK_URL"):
+        read_set(EXAMPLES / "alerts.yaml", specs, contacts, {})
 
 
 def test_kinds_has_every_kind_of_the_contract_under_names_of_their_own():

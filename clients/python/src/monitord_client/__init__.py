@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from monitord_client.address import Tls as Tls
+    from monitord_client.alerts import alert_filter as alert_filter
     from monitord_client.build import http_monitor as http_monitor
     from monitord_client.build import monitor_of as monitor_of
     from monitord_client.client import Client as Client
@@ -29,12 +30,19 @@ if TYPE_CHECKING:
     from monitord_client.errors import UnavailableError as UnavailableError
     from monitord_client.errors import UnimplementedError as UnimplementedError
     from monitord_client.errors import Violation as Violation
+    from monitord_client.incident_stream import Acknowledged as Acknowledged
+    from monitord_client.incident_stream import IncidentEvent as IncidentEvent
+    from monitord_client.incident_stream import Opened as Opened
+    from monitord_client.incident_stream import Resolved as Resolved
     from monitord_client.tail import Disconnected as Disconnected
     from monitord_client.tail import Gap as Gap
     from monitord_client.tail import Heartbeat as Heartbeat
     from monitord_client.tail import Reconnected as Reconnected
     from monitord_client.tail import Row as Row
     from monitord_client.tail import TailEvent as TailEvent
+    from monitord_client.v1.alert_pb2 import Alert as Alert
+    from monitord_client.v1.alert_pb2 import AlertState as AlertState
+    from monitord_client.v1.alert_pb2 import DeliveryAttempt as DeliveryAttempt
     from monitord_client.v1.auth_pb2 import ApiKey as ApiKey
     from monitord_client.v1.auth_pb2 import Scope as Scope
     from monitord_client.v1.auth_pb2 import User as User
@@ -46,6 +54,21 @@ if TYPE_CHECKING:
     from monitord_client.v1.connection_pb2 import Security as Security
     from monitord_client.v1.connection_pb2 import TlsSettings as TlsSettings
     from monitord_client.v1.connection_pb2 import TlsVerification as TlsVerification
+    from monitord_client.v1.contact_pb2 import AlertConfig as AlertConfig
+    from monitord_client.v1.contact_pb2 import AlertKind as AlertKind
+    from monitord_client.v1.contact_pb2 import AlertSettings as AlertSettings
+    from monitord_client.v1.contact_pb2 import AppriseContact as AppriseContact
+    from monitord_client.v1.contact_pb2 import Contact as Contact
+    from monitord_client.v1.contact_pb2 import DiscordContact as DiscordContact
+    from monitord_client.v1.contact_pb2 import EmailContact as EmailContact
+    from monitord_client.v1.contact_pb2 import PagerDutyContact as PagerDutyContact
+    from monitord_client.v1.contact_pb2 import PagerDutyRegion as PagerDutyRegion
+    from monitord_client.v1.contact_pb2 import QuietHours as QuietHours
+    from monitord_client.v1.contact_pb2 import SlackContact as SlackContact
+    from monitord_client.v1.contact_pb2 import TeamsContact as TeamsContact
+    from monitord_client.v1.contact_pb2 import TelegramContact as TelegramContact
+    from monitord_client.v1.contact_pb2 import WebhookContact as WebhookContact
+    from monitord_client.v1.contact_service_pb2 import DeliveryReport as DeliveryReport
     from monitord_client.v1.database_check_pb2 import MysqlCheck as MysqlCheck
     from monitord_client.v1.database_check_pb2 import PostgresCheck as PostgresCheck
     from monitord_client.v1.database_check_pb2 import RedisCheck as RedisCheck
@@ -58,6 +81,8 @@ if TYPE_CHECKING:
     from monitord_client.v1.heartbeat_service_pb2 import PingKind as PingKind
     from monitord_client.v1.http_check_pb2 import HttpCheck as HttpCheck
     from monitord_client.v1.icmp_check_pb2 import IcmpCheck as IcmpCheck
+    from monitord_client.v1.incident_pb2 import Incident as Incident
+    from monitord_client.v1.incident_pb2 import TimelineEntry as TimelineEntry
     from monitord_client.v1.maintenance_pb2 import MaintenanceWindow as MaintenanceWindow
     from monitord_client.v1.maintenance_pb2 import OneTime as OneTime
     from monitord_client.v1.maintenance_pb2 import RecurringTime as RecurringTime
@@ -80,6 +105,13 @@ _PLACES = {
     "InsecureChannelError InternalError InvalidArgumentError MonitordError NotFoundError PermissionDeniedError "
     "ResourceExhaustedError UnauthenticatedError UnavailableError UnimplementedError Violation",
     "tail": "Disconnected Gap Heartbeat Reconnected Row TailEvent",
+    "alerts": "alert_filter",
+    "incident_stream": "Acknowledged IncidentEvent Opened Resolved",
+    "v1.alert_pb2": "Alert AlertState DeliveryAttempt",
+    "v1.contact_pb2": "AlertConfig AlertKind AlertSettings AppriseContact Contact DiscordContact EmailContact "
+    "PagerDutyContact PagerDutyRegion QuietHours SlackContact TeamsContact TelegramContact WebhookContact",
+    "v1.contact_service_pb2": "DeliveryReport",
+    "v1.incident_pb2": "Incident TimelineEntry",
     "v1.auth_pb2": "ApiKey Scope User",
     "v1.check_log_pb2": "CheckLog CheckTrigger Verdict",
     "v1.connection_pb2": "AddressFamily HttpHeader Security TlsSettings TlsVerification",

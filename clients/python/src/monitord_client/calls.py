@@ -1,7 +1,7 @@
 """How every unary call is made: proof of the caller, one deadline over all attempts, typed errors, safe retries."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import grpc
@@ -86,6 +86,42 @@ class Calls:
             if loop.time() + wait_s >= deadline:
                 raise error
             await asyncio.sleep(wait_s)
+
+    async def stream(
+        self,
+        method: grpc.aio.UnaryStreamMultiCallable[Request, Response],
+        request: Request,
+        *,
+        timeout_s: float | None = None,
+    ) -> AsyncGenerator[Response, None]:
+        """Yield the answers of a call that reads and comes to an end.
+
+        Until the first answer it is repeated as ``unary`` repeats what is safe; from then on a failure is raised: what
+        was yielded can't be taken back. ``timeout_s`` is the deadline of each attempt. Raises MonitordError.
+        """
+        failures, renewed = 0, False
+        while True:
+            token = await self.bearer()
+            call = method(request, timeout=timeout_s, metadata=authorization(token))
+            begun = False
+            try:
+                async for answer in call:
+                    begun = True
+                    yield answer
+                return
+            except grpc.aio.AioRpcError as failure:
+                error = error_of(failure)
+            finally:
+                call.cancel()
+            failures += 1
+            error.attempts = failures
+            if isinstance(error, UnauthenticatedError) and not (renewed or begun):
+                renewed = True
+                if await self.renew(token):
+                    continue
+            if begun or failures > self.retries or not _worth_repeating(error, safe=True):
+                raise error
+            await asyncio.sleep(self.backoff.wait_s(failures, error.retry_after_s))
 
     async def unproven(
         self,

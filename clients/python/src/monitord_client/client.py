@@ -6,16 +6,28 @@ from typing import Self
 
 from monitord_client.accounts import AccountCalls
 from monitord_client.address import DEFAULT_ADDRESS, Tls, parse_address
+from monitord_client.alerts import AlertCalls
 from monitord_client.calls import Calls
 from monitord_client.channel import open_channel
 from monitord_client.check_logs import CheckLogCalls
+from monitord_client.contacts import ContactCalls
 from monitord_client.credentials import Credentials, Session, StaticKey, TokenStore
 from monitord_client.heartbeats import HeartbeatCalls
+from monitord_client.incidents import IncidentCalls
 from monitord_client.maintenance import MaintenanceCalls
 from monitord_client.monitors import MonitorCalls
 
 
-class Client(MonitorCalls, CheckLogCalls, MaintenanceCalls, HeartbeatCalls, AccountCalls):
+class Client(
+    MonitorCalls,
+    CheckLogCalls,
+    MaintenanceCalls,
+    HeartbeatCalls,
+    ContactCalls,
+    IncidentCalls,
+    AlertCalls,
+    AccountCalls,
+):
     """An async client of monitord.
 
     ::
@@ -56,6 +68,9 @@ class Client(MonitorCalls, CheckLogCalls, MaintenanceCalls, HeartbeatCalls, Acco
         CheckLogCalls.__init__(self, self._calls)
         MaintenanceCalls.__init__(self, self._calls)
         HeartbeatCalls.__init__(self, self._calls)
+        ContactCalls.__init__(self, self._calls)
+        IncidentCalls.__init__(self, self._calls)
+        AlertCalls.__init__(self, self._calls)
         AccountCalls.__init__(self, self._calls, session)
 
     @classmethod

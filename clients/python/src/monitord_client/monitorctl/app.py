@@ -10,8 +10,11 @@ import typer
 
 from monitord_client.monitorctl import (
     account_commands,
+    alert_commands,
     check_commands,
+    contact_commands,
     heartbeat_commands,
+    incident_commands,
     maintenance_commands,
     monitor_commands,
     set_commands,
@@ -21,7 +24,8 @@ from monitord_client.monitorctl.options import Connection
 
 _HELP = """Watch websites and services with monitord.
 
-Monitors are named by their name or id. Exit codes: 0 ok, 1 the target of `check` or `test` is DOWN, 2 wrong usage
+Monitors and contacts are named by their name or id. Exit codes: 0 ok, 1 the target of `check` or `test` is DOWN, or
+a contact did not take its message, 2 wrong usage
 or input, 3 not found, 4 not authenticated or not permitted, 5 server unavailable, 6 conflict, 7 limit reached,
 8 nothing can be said of the target, 70 bug, 130 interrupted.
 """
@@ -36,6 +40,9 @@ def build() -> typer.Typer:
         check_commands,
         heartbeat_commands,
         maintenance_commands,
+        contact_commands,
+        alert_commands,
+        incident_commands,
         set_commands,
         account_commands,
     ):

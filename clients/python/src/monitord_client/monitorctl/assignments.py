@@ -16,11 +16,16 @@ from google.protobuf.message import Message
 from monitord_client.monitorctl.exits import CommandError
 from monitord_client.monitorctl.fields import DURATION, OUTPUT_ONLY, FieldReader, TooManyNodesError, fields_of, unknown
 from monitord_client.monitorctl.scalars import shown_value
+from monitord_client.monitorctl.schemes import KINDS
 from monitord_client.v1.connection_pb2 import HttpHeader
 from monitord_client.v1.monitor_pb2 import Monitor
 
-SECRETS = frozenset({"password", "token", "client_secret", "client_key_pem"})
+SECRETS = frozenset(
+    {"password", "token", "client_secret", "client_key_pem", "webhook_url", "bot_token", "routing_key", "signing_key"}
+)
 """Names of fields that are write-only: their values are not taken from the command line itself (T15)."""
+_ALSO_SECRET = frozenset({"monitord.v1.AppriseContact.url"})
+"""Fields that are write-only, while others of the same name are not."""
 
 _IN_JSON = frozenset({"clientSecret", "clientKeyPem"})
 _OF_MONITORS = {
@@ -63,7 +68,7 @@ class Assigner:
             value: str | bytes = content(text[1:], option, as_bytes=fd.type == FieldDescriptor.TYPE_BYTES)
         else:
             value = text.removeprefix("@") if text.startswith("@@") else text
-            if fd.name in SECRETS and text:
+            if is_secret(fd) and text:
                 raise CommandError(f"{option}: {_history(path)}")
         if isinstance(value, bytes):
             self._put(message, fd, option, lambda: setattr(message, fd.name, value))
@@ -119,7 +124,7 @@ class Assigner:
     def _field(self, message: Message, name: str, option: str) -> tuple[FieldDescriptor, bool]:
         known = fields_of(message.DESCRIPTOR)
         if name not in known:
-            if message is self._check and name in _OF_MONITORS:
+            if message is self._check and name in _OF_MONITORS and self._kind in KINDS:
                 raise CommandError(f"{option}: this is the monitor's, not the check's: write {_OF_MONITORS[name]}")
             names = [each for each, found in known.items() if found[0].full_name not in OUTPUT_ONLY]
             raise CommandError(f"{option}: {unknown(name, names)}")
@@ -140,7 +145,7 @@ class Assigner:
         if self._problems:
             raise CommandError("\n".join(self._problems))
         if had and shown_value(fd, getattr(message, fd.name)) != before:
-            known = "" if fd.name in SECRETS else f": it is {before}"
+            known = "" if is_secret(fd) else f": it is {before}"
             raise CommandError(f"{option}: the target, an option or another --set says something else already{known}")
 
     def _read(self, node: yaml.Node, message: Any, fd: FieldDescriptor, path: str, *, as_text: bool) -> None:
@@ -152,6 +157,11 @@ class Assigner:
             reader.field(node, message, fd, path, as_text=as_text)
         except TooManyNodesError:
             raise CommandError(f"--set {path}: its aliases make it too large") from None
+
+
+def is_secret(fd: FieldDescriptor) -> bool:
+    """Return whether a field is write-only."""
+    return fd.name in SECRETS or fd.full_name in _ALSO_SECRET
 
 
 def field_paths(kind: str) -> list[str]:

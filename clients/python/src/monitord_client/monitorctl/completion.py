@@ -1,13 +1,20 @@
 """What the shell offers for an argument. It must be quick, and must never fail aloud."""
 
 import os
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
 
 import typer
 
 from monitord_client.monitorctl import running
 from monitord_client.monitorctl.options import Connection
 from monitord_client.monitorctl.running import Cli
-from monitord_client.monitorctl.schemes import KINDS, beginnings, kind_of
+from monitord_client.monitorctl.schemes import CONTACT_BEGINNINGS, KINDS, beginnings, kind_of
+
+if TYPE_CHECKING:
+    from monitord_client import Client, Contact, Monitor
+
+    Listing = Callable[[Client], AsyncIterator[Monitor] | AsyncIterator[Contact]]
 
 _PATIENCE_S = 1.0
 _MOST = 200
@@ -15,12 +22,26 @@ _MOST = 200
 
 def complete_monitor(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the names of monitors that begin with what was typed; none when the server doesn't answer at once."""
+    return _names(ctx, incomplete, lambda client: client.list_monitors(page_size=1000))
+
+
+def complete_contact(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of contacts that begin with what was typed; none when the server doesn't answer at once."""
+    return _names(ctx, incomplete, lambda client: client.list_contacts(page_size=1000))
+
+
+def complete_contact_target(incomplete: str) -> list[str]:
+    """Return what targets of contacts begin with, as far as it was typed."""
+    return [each for each in CONTACT_BEGINNINGS if each.startswith(incomplete)]
+
+
+def _names(ctx: typer.Context, incomplete: str, names_of: "Listing") -> list[str]:
     # gRPC tells of failed connections on stderr, which would be written into the line being typed.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     given = {name: ctx.params.get(name) for name in ("address", "key_file", "tls", "ca", "insecure")}
     found: list[str] = []
     try:
-        running.run_coroutine(_collect(Cli(Connection(**given)), incomplete, found))
+        running.run_coroutine(_collect(Cli(Connection(**given)), incomplete, names_of, found))
     except Exception:  # whatever it is: no suggestion is better than a traceback in the middle of a line
         return []
     return found
@@ -74,11 +95,11 @@ def _fields(ctx: typer.Context, prefix: str) -> list[str]:
     return [path for path in field_paths(kind) if path.startswith(prefix)] if kind else []
 
 
-async def _collect(cli: Cli, prefix: str, found: list[str]) -> int:
+async def _collect(cli: Cli, prefix: str, names_of: "Listing", found: list[str]) -> int:
     async with cli.connect(timeout_s=_PATIENCE_S) as client:
-        async for monitor in client.list_monitors(page_size=1000):
-            if monitor.name.startswith(prefix):
-                found.append(monitor.name)
+        async for each in names_of(client):
+            if each.name.startswith(prefix):
+                found.append(each.name)
             if len(found) >= _MOST:
                 break
     return 0

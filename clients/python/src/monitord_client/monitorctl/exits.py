@@ -8,7 +8,7 @@ class ExitCode(IntEnum):
 
     OK = 0
     DOWN = 1
-    """``check`` and ``test``: the target does not work."""
+    """``check`` and ``test``: the target does not work; ``contact test``: its message was not taken."""
     USAGE = 2
     """The command line, a file or a value is wrong."""
     NOT_FOUND = 3

@@ -4,8 +4,9 @@ A new kind of check, or a new field, needs nothing here. Beyond the protos' JSON
 tells of.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -42,9 +43,19 @@ class FieldReader:
         self._tell = remember
         self._nodes = 0
 
-    def message(self, node: yaml.Node, message: Message, path: str, skip: frozenset[str] = frozenset()) -> None:
-        """Read a mapping into a message; what ``skip`` names, and what is output only, is ignored."""
-        self._remember(node, path)
+    def message(
+        self,
+        node: yaml.Node,
+        message: Message,
+        path: str,
+        skip: frozenset[str] = frozenset(),
+        apart: Mapping[str, Callable[[yaml.Node, str], None]] = MappingProxyType({}),
+    ) -> None:
+        """Read a mapping into a message; what ``skip`` names, and what is output only, is ignored.
+
+        ``apart`` has names that are no fields of the message: each is handed what stands there, with its path.
+        """
+        self.remember(node, path)
         skip |= {fd.name for fd in message.DESCRIPTOR.fields if fd.full_name in OUTPUT_ONLY}
         if not isinstance(node, yaml.MappingNode):
             names = ", ".join(f.name for f in message.DESCRIPTOR.fields if f.name not in skip)
@@ -55,8 +66,11 @@ class FieldReader:
         for key, value in self.pairs(node, path):
             where = f"{path}.{key.value}"
             found = fields.get(key.value)
+            if found is None and key.value in apart:
+                apart[key.value](value, where)
+                continue
             if found is None:
-                self.wrong(key, where, unknown(key.value, [n for n in fields if n not in skip]))
+                self.wrong(key, where, unknown(key.value, [n for n in (*fields, *apart) if n not in skip]))
                 continue
             descriptor, as_text = found
             slot = descriptor.containing_oneof.name if descriptor.containing_oneof else descriptor.name
@@ -70,7 +84,7 @@ class FieldReader:
 
     def field(self, node: yaml.Node, message: Message, fd: FieldDescriptor, path: str, *, as_text: bool) -> None:
         """Read a node into one field of a message; items of a list are appended. ``as_text``: bytes come as text."""
-        self._remember(node, path)
+        self.remember(node, path)
         if fd.message_type is not None and fd.message_type.GetOptions().map_entry:
             self._map(node, getattr(message, fd.name), fd, path)
         elif fd.is_repeated:
@@ -107,7 +121,7 @@ class FieldReader:
 
     def _scalar(self, node: yaml.Node, path: str, put: Any) -> None:
         """Hand a scalar's text, as it stands in the file, to ``put``: `name: on` is the text "on", not a boolean."""
-        self._remember(node, path)
+        self.remember(node, path)
         if not isinstance(node, yaml.ScalarNode):
             kind = "list" if isinstance(node, yaml.SequenceNode) else "mapping"
             self.wrong(node, path, f"must be a single value, not a {kind}")
@@ -144,7 +158,8 @@ class FieldReader:
                     seen[key.value] = key.start_mark.line + 1
                     yield key, value
 
-    def _remember(self, node: yaml.Node, path: str) -> None:
+    def remember(self, node: yaml.Node, path: str) -> None:
+        """Tell where a path was read."""
         self._count()
         self._tell(path, node.start_mark.line + 1)
 

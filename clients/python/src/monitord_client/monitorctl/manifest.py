@@ -1,16 +1,21 @@
-"""Reading monitors from YAML: the JSON mapping of the protos, with conveniences, and errors that name the line.
+"""Reading monitors and contacts from YAML: the protos' JSON mapping, with conveniences, and errors that name the line.
 
 The reader (``fields``) is driven by the message descriptors, so that a new kind of check needs nothing here. Beyond the
 JSON mapping it takes snake_case names, lengths of time as people write them (``1m``, ``500ms``), enum values without
 their prefix (``none`` for ``REDIRECT_POLICY_NONE``), a single item for a list of one, and for a field of bytes its
 text under the name with ``_text``. Fields that only the server sets are skipped: ``list -o yaml`` can be applied.
+Contacts stand under ``contacts``, and who is told of a monitor under its ``alerts`` (``manifest_alerts``).
 """
 
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import yaml
 
 from monitord_client.monitorctl.fields import NULL_TAG, FieldReader, TooManyNodesError, unknown
+from monitord_client.monitorctl.manifest_alerts import CONTACT_SERVER_FIELDS, Wish, fill_from_environment, read_wishes
+from monitord_client.v1.contact_pb2 import Contact
 from monitord_client.v1.monitor_pb2 import Monitor
 
 SERVER_FIELDS = frozenset({"id", "status", "status_time", "last_check", "create_time", "update_time", "etag"})
@@ -52,9 +57,14 @@ class ManifestError(Exception):
 
 @dataclass(slots=True)
 class Manifest:
-    """Monitors, and where each of their fields was read."""
+    """Monitors and contacts, and where each of their fields was read."""
 
     monitors: list[Monitor] = field(default_factory=list)
+    contacts: list[Contact] = field(default_factory=list)
+    wishes: dict[str, list[Wish]] = field(default_factory=dict)
+    """Who is to be told, by the name of the monitor; of monitors that say so alone."""
+    sections: set[str] = field(default_factory=set)
+    """Which of ``monitors`` and ``contacts`` the files have, be they empty."""
     places: dict[str, Place] = field(default_factory=dict)
     """By path, such as ``monitors[2].http.url``."""
 
@@ -67,14 +77,15 @@ class Manifest:
         return None
 
 
-def read_manifest(sources: list[tuple[str, str]]) -> Manifest:
-    """Read monitors from texts, each given with the name of its file.
+def read_manifest(sources: list[tuple[str, str]], environ: Mapping[str, str] = os.environ) -> Manifest:
+    """Read monitors and contacts from texts, each given with the name of its file.
 
+    ``environ`` has the texts of contacts that are written as ``env:NAME``, such as their secrets.
     Raises ManifestError with every problem found, in the order of the files.
     """
     manifest, problems = Manifest(), list[Problem]()
     for file, text in sources:
-        reader = _Reader(file, manifest, problems)
+        reader = _Reader(file, manifest, problems, environ)
         try:
             for document in yaml.compose_all(text, Loader=yaml.SafeLoader):
                 reader.document(document)
@@ -85,35 +96,37 @@ def read_manifest(sources: list[tuple[str, str]]) -> Manifest:
             reader.complain(1, "", f"this cannot be read as YAML: {str(error) or 'it is nested too deeply'}")
         except TooManyNodesError:
             reader.complain(1, "", "its aliases make it too large")
-    _check_names(manifest, problems)
+    _check_names("monitor", manifest.monitors, manifest, problems)
+    _check_names("contact", manifest.contacts, manifest, problems)
     if problems:
         raise ManifestError(problems)
     return manifest
 
 
-def _check_names(manifest: Manifest, problems: list[Problem]) -> None:
+def _check_names(what: str, items: Sequence[Monitor | Contact], manifest: Manifest, problems: list[Problem]) -> None:
     seen: dict[str, Place] = {}
     wrong = {problem.path for problem in problems}
-    for index, monitor in enumerate(manifest.monitors):
-        path = f"monitors[{index}]"
+    for index, item in enumerate(items):
+        path = f"{what}s[{index}]"
         place = manifest.place_of(f"{path}.name")
         if place is None or path in wrong or f"{path}.name" in wrong:
             continue
-        if not monitor.name:
-            problems.append(Problem(place, path, "a monitor needs a name"))
-        elif monitor.name in seen:
-            message = f"{monitor.name!r} is also the name of the monitor at {seen[monitor.name]}: names are unique"
+        if not item.name:
+            problems.append(Problem(place, path, f"a {what} needs a name"))
+        elif item.name in seen:
+            message = f"{item.name!r} is also the name of the {what} at {seen[item.name]}: names are unique"
             problems.append(Problem(place, f"{path}.name", message))
-        seen.setdefault(monitor.name, place)
+        seen.setdefault(item.name, place)
 
 
 class _Reader:
     """Reads one file into a manifest."""
 
-    def __init__(self, file: str, manifest: Manifest, problems: list[Problem]) -> None:
+    def __init__(self, file: str, manifest: Manifest, problems: list[Problem], environ: Mapping[str, str]) -> None:
         self._file = file
         self._manifest = manifest
         self._problems = problems
+        self._environ = environ
         self._fields = FieldReader(self.complain, self._remember)
 
     def complain(self, line: int, path: str, message: str) -> None:
@@ -126,23 +139,50 @@ class _Reader:
         if node is None or node.tag == NULL_TAG:
             return
         if not isinstance(node, yaml.MappingNode):
-            self._fields.wrong(node, "", "the file must begin with `monitors:`, followed by a list")
+            self._fields.wrong(node, "", "the file must begin with `monitors:` or `contacts:`, followed by a list")
             return
+        readers: dict[str, Callable[[yaml.Node], None]] = {"monitors": self._monitor, "contacts": self._contact}
         for key, value in self._fields.pairs(node, ""):
             if key.value.startswith("x-"):
                 continue  # room for anchors that monitors share
-            if key.value != "monitors":
-                self._fields.wrong(key, key.value, unknown(key.value, ["monitors"]))
-            elif value.tag == NULL_TAG:
+            read = readers.get(key.value)
+            if read is None:
+                self._fields.wrong(key, key.value, unknown(key.value, list(readers)))
                 continue
-            elif not isinstance(value, yaml.SequenceNode):
-                self._fields.wrong(value, "monitors", "must be a list: write each monitor as `- name: ...`")
-            else:
-                for item in value.value:
-                    self._monitor(item)
+            self._manifest.sections.add(key.value)
+            if value.tag == NULL_TAG:
+                continue
+            if not isinstance(value, yaml.SequenceNode):
+                what = key.value.removesuffix("s")
+                self._fields.wrong(value, key.value, f"must be a list: write each {what} as `- name: ...`")
+                continue
+            for item in value.value:
+                read(item)
 
     def _monitor(self, node: yaml.Node) -> None:
         monitor = Monitor()
         path = f"monitors[{len(self._manifest.monitors)}]"
         self._manifest.monitors.append(monitor)
-        self._fields.message(node, monitor, path, skip=SERVER_FIELDS)
+        wishes: list[Wish] = []
+        given: list[bool] = []
+
+        def take(value: yaml.Node, where: str) -> None:
+            given.append(True)
+            if value.tag != NULL_TAG:
+                wishes.extend(read_wishes(value, where, self._fields))
+
+        self._fields.message(node, monitor, path, skip=SERVER_FIELDS, apart={"alerts": take})
+        if given:
+            self._manifest.wishes[monitor.name] = wishes
+
+    def _contact(self, node: yaml.Node) -> None:
+        contact = Contact()
+        path = f"contacts[{len(self._manifest.contacts)}]"
+        self._manifest.contacts.append(contact)
+        self._fields.message(node, contact, path, skip=CONTACT_SERVER_FIELDS)
+
+        def complain(where: str, message: str) -> None:
+            place = self._manifest.place_of(where)
+            self.complain(place.line if place is not None else 1, where, message)
+
+        fill_from_environment(contact, path, self._environ, complain)

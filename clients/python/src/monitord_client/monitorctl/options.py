@@ -72,6 +72,10 @@ SinceOption = Annotated[
     datetime | None,
     typer.Option("--since", parser=_parser(_moment), metavar="MOMENT", help="Begin there: 10m (ago), or a time."),
 ]
+AtOption = Annotated[
+    datetime | None,
+    typer.Option("--at", parser=_parser(_moment), metavar="MOMENT", help="2h (ago), or a date and time; else now."),
+]
 LABEL = _parser(_pair("=", "team=web"))
 """Reads a label."""
 LabelOption = Annotated[list[str] | None, typer.Option("--label", "-l", parser=LABEL, metavar="KEY=VALUE")]

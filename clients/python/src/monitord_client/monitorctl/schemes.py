@@ -41,6 +41,10 @@ KINDS = (*dict.fromkeys(scheme.kind for scheme in SCHEMES.values()), HEARTBEAT, 
 """All kinds of check."""
 
 
+CONTACT_BEGINNINGS = ("mailto:", "https://", "slack", "teams", "discord", "telegram:", "pagerduty:", "apprise")
+"""What targets of contacts begin with; see ``contact_targets``."""
+
+
 def is_target(text: str) -> bool:
     """Tell a target from the name of a monitor."""
     return "://" in text

@@ -1,4 +1,4 @@
-"""apply and export: monitors as a file."""
+"""apply and export: monitors, and whom they alert, as a file."""
 
 import sys
 from pathlib import Path
@@ -13,9 +13,8 @@ from monitord_client.monitorctl.options import LabelOption, Output, YesOption, l
 from monitord_client.monitorctl.running import Cli
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from monitord_client import AppliedMonitor, Client, InvalidArgumentError
+    from monitord_client import Client, InvalidArgumentError
+    from monitord_client.monitorctl.applying import Outcome
     from monitord_client.monitorctl.manifest import Manifest
 
 _MOST = 1_000
@@ -35,26 +34,35 @@ async def apply(
     ] = None,
     file: Annotated[list[str] | None, typer.Option("--file", "-f", metavar="FILE", help="The same.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
-    prune: Annotated[bool, typer.Option("--prune", help="Delete the monitors that the files do not name.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Delete what the files do not name.")] = False,
     yes: YesOption = False,
 ) -> None:
-    """Make the stored monitors equal to those of files, by name: all of it or nothing.
+    """Make the stored monitors equal to those of files, by name: all of them or none.
 
-    A person is asked before anything is deleted.
+    Files may have contacts too, and the alerts of a monitor: who is told of it. --prune deletes contacts only if the
+    files have some, and ends alerts only of monitors whose alerts are listed. A person is asked before anything is
+    deleted.
     """
-    from monitord_client.errors import InvalidArgumentError
+    from monitord_client.errors import InvalidArgumentError, MonitordError
+    from monitord_client.monitorctl.applying import Applier
 
     manifest = _read([*(files or ()), *(file or ())])
-    if not manifest.monitors and prune and not dry_run and not yes:
+    only_contacts = manifest.sections == {"contacts"}
+    if not manifest.monitors and not only_contacts and prune and not dry_run and not yes:
         raise CommandError("the files hold no monitors: applying them with --prune deletes all. If so: --yes")
     async with cli.connect() as client:
+        applier = Applier(client, manifest, prune=prune, dry_run=dry_run)
         try:
             if prune and not dry_run and not yes and cli.interactive:
                 await _ask_before_deleting(cli, client, manifest)
-            results = await client.apply_monitors(manifest.monitors, prune=prune, dry_run=dry_run)
+            outcome = await applier.run()
         except InvalidArgumentError as error:
-            raise CommandError(_with_lines(error, manifest)) from None
-    _print_results(cli, results, dry_run=dry_run)
+            raise CommandError(_with_lines(error, manifest, applier.outcome)) from None
+        except MonitordError:
+            if done := _done_so_far(applier.outcome):
+                cli.note(f"Not all of it was applied, but {done}.")
+            raise
+    _print_outcome(cli, outcome, manifest, dry_run=dry_run)
 
 
 def _read(files: list[str]) -> "Manifest":
@@ -86,46 +94,51 @@ def _read(files: list[str]) -> "Manifest":
 
 
 async def _ask_before_deleting(cli: Cli, client: "Client", manifest: "Manifest") -> None:
+    from monitord_client.monitorctl.applying import Applier
     from monitord_client.monitorctl.printing import visible
     from monitord_client.v1.monitor_service_pb2 import APPLY_ACTION_REMOVED
 
-    plan = await client.apply_monitors(manifest.monitors, prune=True, dry_run=True)
-    doomed = [visible(result.name) for result in plan if result.action == APPLY_ACTION_REMOVED]
+    plan = await Applier(client, manifest, prune=True, dry_run=True).run()
+    doomed = [visible(each.name) for each in plan.monitors if each.action == APPLY_ACTION_REMOVED]
+    doomed += [f"contact {visible(each.name)}" for each in plan.contacts if each.action == APPLY_ACTION_REMOVED]
     if doomed and not await cli.confirm(f"Delete {', '.join(doomed)}, for ever?"):
         raise CommandError("nothing was applied")
 
 
-def _with_lines(error: "InvalidArgumentError", manifest: "Manifest") -> str:
+def _with_lines(error: "InvalidArgumentError", manifest: "Manifest", outcome: "Outcome") -> str:
     lines = []
     for violation in error.violations:
         place = manifest.place_of(violation.field)
         lines.append(f"{place or 'the set'}: {violation.field}: {violation.description}")
-    return "\n".join(["nothing was applied:", *(lines or [error.message])])
+    done = _done_so_far(outcome)
+    begin = f"not all of it was applied, but {done}:" if done else "nothing was applied:"
+    return "\n".join([begin, *(lines or [error.message])])
 
 
-def _print_results(cli: Cli, results: "Iterable[AppliedMonitor]", *, dry_run: bool) -> None:
-    from collections import Counter
+def _done_so_far(outcome: "Outcome") -> str:
+    """Return what was changed before something went wrong; empty when nothing was."""
+    from monitord_client.v1.monitor_service_pb2 import APPLY_ACTION_UNCHANGED
 
-    from rich.text import Text
+    parts = [f"contact {each.name}" for each in outcome.contacts if each.action != APPLY_ACTION_UNCHANGED]
+    parts += ["all monitors"] if outcome.monitors else []
+    parts += [
+        f"alerts {each.monitor} -> {each.name}" for each in outcome.alerts if each.action != APPLY_ACTION_UNCHANGED
+    ]
+    return ", ".join(parts)
 
-    from monitord_client import ApplyAction
-    from monitord_client.monitorctl.printing import mapping_of, print_data, short, visible
 
-    results = list(results)
+def _print_outcome(cli: Cli, outcome: "Outcome", manifest: "Manifest", *, dry_run: bool) -> None:
+    from monitord_client.monitorctl import outcomes
+    from monitord_client.monitorctl.printing import print_data
+
     if cli.output is not Output.TABLE:
-        print_data(cli.output, {"results": [mapping_of(result) for result in results]})
+        print_data(cli.output, outcomes.as_data(outcome, manifest.sections))
         return
-    marks = {"CREATED": ("+", "green"), "CHANGED": ("~", "yellow"), "UNCHANGED": ("=", "dim"), "REMOVED": ("-", "red")}
-    counts: Counter[str] = Counter()
-    console = cli.console
-    for result in results:
-        action = short(ApplyAction.Name, result.action)
-        mark, style = marks.get(action, ("?", ""))
-        fields = f" ({', '.join(result.changed_fields)})" if result.changed_fields else ""
-        console.print(Text(visible(f"{mark} {result.name}{fields}"), style=style), soft_wrap=True)
-        counts[action.lower()] += 1
-    summary = ", ".join(f"{count} {action}" for action, count in counts.items()) or "nothing to do"
-    cli.note(f"{summary}{' (dry run: nothing was changed)' if dry_run else ''}")
+    for line in outcomes.lines(outcome):
+        cli.console.print(line, soft_wrap=True)
+    for note in outcomes.notes(outcome, dry_run=dry_run):
+        cli.note(note)
+    cli.note(outcomes.summary(outcome, dry_run=dry_run))
 
 
 async def export(cli: Cli, names: NamesOrAll = None, label: LabelOption = None) -> None:
