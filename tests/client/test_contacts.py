@@ -1,11 +1,13 @@
 """Contacts: the client's calls, and monitorctl."""
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 from google.protobuf.json_format import MessageToDict
 from grpc import StatusCode
+from typer.testing import CliRunner
 
 from monitord_client import (
     AlertSettings,
@@ -20,6 +22,7 @@ from monitord_client import (
     WebhookContact,
     http_monitor,
 )
+from monitord_client.monitorctl.app import build
 from monitord_client.v1 import contact_pb2 as pb
 from tests.client.conftest import Ctl
 from tests.client.fake_alerting import CODE
@@ -257,3 +260,23 @@ async def test_confirm_resend_and_test(server: FakeMonitord, ctl: Ctl) -> None:
     server.report.accepted, server.report.code, server.report.detail = False, "smtp.550", "no such user"
     failed = await ctl("contact", "test", "ann")
     assert (failed.exit_code, failed.stdout) == (1, "ann: the test was NOT taken: smtp.550 - no such user\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("monitorctl contact show an", ["ann", "anna"]),
+        ("monitorctl alert set shop bo", ["bob"]),
+        ("monitorctl contact add x tele", ["telegram:"]),
+    ],
+)
+async def test_names_and_targets_complete(
+    server: FakeMonitord, ctl: Ctl, monkeypatch: pytest.MonkeyPatch, words: str, offered: list[str]
+) -> None:
+    for name in ("ann", "anna", "bob"):
+        server.meet(ann(name))
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+    monkeypatch.setenv("_MONITORCTL_COMPLETE", "complete_bash")
+    told = await asyncio.to_thread(CliRunner().invoke, build(), [], prog_name="monitorctl")
+    assert sorted(told.stdout.split()) == offered

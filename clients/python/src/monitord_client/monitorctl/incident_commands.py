@@ -57,7 +57,8 @@ async def list_(
 
         cli.console.print(incidents_table(found, utc_now()))
     else:
-        cli.note("There are no incidents" + (" for these conditions." if monitor or start or end else "."))
+        narrowed = monitor or start or end or is_open is not None
+        cli.note(f"There are no incidents{' for these conditions' if narrowed else ''}.")
 
 
 async def show(cli: Cli, incident: Annotated[str, typer.Argument(metavar="ID")]) -> None:
