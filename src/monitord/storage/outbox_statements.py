@@ -13,30 +13,35 @@ WHERE c.type = ANY($2::text[])
   AND NOT (c.org_id, c.id) IN (SELECT * FROM unnest($3::bigint[], $4::bigint[]))
 ORDER BY c.org_id, c.id LIMIT $5 FOR NO KEY UPDATE SKIP LOCKED
 """
+# Once over what waits: ten thousand alerts of one contact must not be compared with each other.
 WAITING = """
+WITH w AS MATERIALIZED (
+    SELECT * FROM alerts
+    WHERE (org_id, contact_id) IN (SELECT * FROM unnest($1::bigint[], $2::bigint[])) AND state = 'pending')
 SELECT a.org_id, a.id, a.monitor_id, a.contact_id, a.topic, a.kind, a.created_at, a.due_at, a.held_until,
-       a.attempts, a.notice, a.claimed_until > $3 AS is_claimed, l.id AS leader_id, c.type, c.time_zone, g.quiet,
+       a.attempts, a.notice, a.claimed_until > $3 AS is_claimed,
+       CASE WHEN (a.org_id, a.leader_id) IN (SELECT org_id, id FROM w) THEN a.leader_id END AS leader_id,
+       c.type, c.time_zone, g.quiet,
        c.verified_at IS NOT NULL AND c.disabled_at IS NULL AND c.deleted_at IS NULL AS can_be_told,
        COALESCE(g.is_active, false) AS is_wanted,
        i.resolved_at IS NULL AS is_open, i.acknowledged_at IS NOT NULL AS is_acknowledged,
-       EXISTS (SELECT FROM alerts AS f WHERE f.org_id = a.org_id AND f.leader_id = a.id AND f.state = 'pending')
-           AS is_leader
-FROM alerts AS a
+       (a.org_id, a.id) IN (SELECT org_id, leader_id FROM w WHERE leader_id IS NOT NULL) AS is_leader
+FROM w AS a
 JOIN alert_contacts AS c ON c.org_id = a.org_id AND c.id = a.contact_id
 LEFT JOIN monitor_alert_configs AS g
   ON g.org_id = a.org_id AND g.monitor_id = a.monitor_id AND g.contact_id = a.contact_id
-LEFT JOIN alerts AS l ON l.org_id = a.org_id AND l.id = a.leader_id AND l.state = 'pending'
 LEFT JOIN incidents AS i ON i.org_id = a.org_id AND i.id = a.incident_id
-WHERE (a.org_id, a.contact_id) IN (SELECT * FROM unnest($1::bigint[], $2::bigint[])) AND a.state = 'pending'
 ORDER BY a.id
 """
+# One look at an index for each, whatever Postgres believes to know of a table that has just grown by thousands.
 TOLD = """
-SELECT DISTINCT ON (org_id, monitor_id, contact_id, topic) org_id, monitor_id, contact_id, topic, notice
-FROM alerts
-WHERE (org_id, monitor_id, contact_id, topic)
-      IN (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[]))
-  AND state = 'sent'
-ORDER BY org_id, monitor_id, contact_id, topic, id DESC
+SELECT b.org_id, b.monitor_id, b.contact_id, b.topic, l.notice
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[]) AS b (org_id, monitor_id, contact_id, topic)
+CROSS JOIN LATERAL (
+    SELECT a.notice FROM alerts AS a
+    WHERE a.org_id = b.org_id AND a.monitor_id = b.monitor_id AND a.contact_id = b.contact_id AND a.topic = b.topic
+      AND a.state = 'sent'
+    ORDER BY a.org_id DESC, a.monitor_id DESC, a.contact_id DESC, a.topic DESC, a.id DESC LIMIT 1) AS l
 """
 CANCEL = """
 UPDATE alerts AS a SET state = 'cancelled', reason = b.reason, settled_at = $4, claimed_until = NULL
