@@ -5,6 +5,7 @@ import asyncio
 import gc
 from collections.abc import Awaitable, Callable
 
+from benchmarks.alerts import alerts
 from benchmarks.api import api
 from benchmarks.bare import bare
 from benchmarks.checks import highest_rate, steady
@@ -45,6 +46,10 @@ async def _api(o: argparse.Namespace) -> list[Figure]:
     return await api(o.seconds, o.windows)
 
 
+async def _alerts(o: argparse.Namespace) -> list[Figure]:
+    return await alerts(100, o.windows, o.seconds)
+
+
 async def _hostile(o: argparse.Namespace) -> list[Figure]:
     return await hostile(o.windows, o.seconds)
 
@@ -77,6 +82,7 @@ SCENARIOS: dict[str, tuple[Scenario, str]] = {
     "rate": (_rate, "the highest HTTP rate with p99 lateness under 100 ms"),
     "tls-rate": (_tls_rate, "the same with HTTPS"),
     "kinds": (_kinds, "a check of each kind, alone and all of them mixed"),
+    "alerts": (_alerts, "100 changes of status a second, each told by mail"),
     "hostile": (_hostile, "10,000 monitors, alone and beside targets of the worst manners"),
     "api": (_api, "unary calls and tails while 1,000 checks/s run"),
 }

@@ -129,7 +129,7 @@ async def _start(settings: Settings, options: Options, stack: AsyncExitStack) ->
         stack.push_async_callback(demo.stop)
         demo_url = f"http://{DEMO_HOST}:{await demo.start()}/slow"
     stack.push_async_callback(app.shut)
-    first = None if options.apply is None else partial(app.read_file, options.apply)
+    first = None if options.apply is None else partial(app.first_start.read, options.apply)
     new_key = await first_administrator(settings, app.accounts, first or (lambda: None))
     if new_key is not None and first is not None:
         await app.first_start.store(new_key, first())

@@ -44,12 +44,14 @@ from monitord.rpc.requests import RequestLedger
 from monitord.settings import Settings
 from monitord.storage.alert_configs import AlertConfigStore
 from monitord.storage.alert_history import AlertHistory
+from monitord.storage.claimant import Claimant
 from monitord.storage.confirmations import ConfirmationStore
 from monitord.storage.contacts import ContactStore
 from monitord.storage.database import Database
 from monitord.storage.explanations import Explanations
 from monitord.storage.incidents import IncidentStore
 from monitord.storage.notices import Notices
+from monitord.storage.orphans import Orphans
 from monitord.storage.outbox import Claims
 from monitord.storage.outbox_outcomes import Outcomes
 from monitord.storage.standing_alerts import StandingAlerts
@@ -80,6 +82,9 @@ _CONNECTIONS = AT_ONCE * len(_BY_HTTP)
 """Room for all that may be under way: a channel that hangs keeps none from another."""
 _APART = ("pagerduty",)
 """Machines read these one by one: no digests."""
+
+_SHOWN_WITHIN_S = 2.0
+"""How long alerts wait at the start for our sign of life to be seen; without it, leases have to do."""
 
 _log = structlog.get_logger(__name__)
 
@@ -120,14 +125,16 @@ class Notification:
         self.operator_desk = _operator_desk(settings, senders, now)
         self._network_down_since: Instant | None = None
         missing = {kind: _not_set_up(kind) for kind in _KINDS if kind not in senders}
+        self.claimant = Claimant(database.dsn)
         self.dispatcher = Dispatcher(
-            Claims(database),
+            Claims(database, lambda: self.claimant.standing),
             Notices(database, vault, links.unsubscribe_url),
             Outcomes(database, random.uniform),
             {**senders, **missing},
             now=now,
             meter=meter,
             bursts=Bursts(apart=_APART),
+            orphans=Orphans(database, self.claimant.number, random.uniform),
         )
 
     async def meet(self, org_id: int, specs: Iterable[ContactSpec]) -> dict[str, int]:
@@ -140,6 +147,11 @@ class Notification:
         """Store what a contact is told of a monitor."""
         config = AlertConfig(monitor_id=monitor_id, contact_id=contact_id, settings=settings)
         await self._configs.set(org_id, config)
+
+    async def deliver(self) -> None:
+        """Deliver until cancelled; but first show that we live, so that nobody has to wait for our claims after us."""
+        await self.claimant.held(_SHOWN_WITHIN_S)
+        await self.dispatcher.run()
 
     def greet(self) -> None:
         """Ask the mailboxes of ``meet``, now that it is known where the links in mails lead."""

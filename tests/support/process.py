@@ -18,6 +18,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitord_client import Client
+from tests.support.preloaded import Forked, Preloaded
 
 T = TypeVar("T")
 
@@ -52,9 +53,17 @@ class Monitord:
     """One process of ``python -m monitord``. What it says goes to files, so it never waits for a reader."""
 
     def __init__(
-        self, folder: Path, *arguments: str, settings: Mapping[str, str] | None = None, name: str = "1"
+        self,
+        folder: Path,
+        *arguments: str,
+        settings: Mapping[str, str] | None = None,
+        name: str = "1",
+        forks: Preloaded | None = None,
     ) -> None:
-        """Start it in ``folder``, on free ports and with its state below ``folder`` unless the settings differ."""
+        """Start it in ``folder``, on free ports and with its state below ``folder`` unless the settings differ.
+
+        With ``forks`` it starts from there, which is quicker.
+        """
         self.settings = {
             "MONITORD_STATE_DIR": str(folder / "state"),
             "MONITORD_PORT": "0",
@@ -67,14 +76,15 @@ class Monitord:
         self.state = Path(self.settings["MONITORD_STATE_DIR"])
         self._stdout, self._stderr = folder / f"{name}.stdout", folder / f"{name}.stderr"
         with self._stdout.open("wb") as stdout, self._stderr.open("wb") as stderr:
-            self.process = subprocess.Popen(
-                (sys.executable, "-m", "monitord", *(arguments or ("run",))),
-                cwd=folder,
-                env=environment(folder, self.settings),
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-            )
+            arguments, env = arguments or ("run",), environment(folder, self.settings)
+            self.process: subprocess.Popen[bytes] | Forked
+            if forks is not None:
+                self.process = forks.start(arguments, folder, env, stdout, stderr)
+            else:
+                command = (sys.executable, "-m", "monitord", *arguments)
+                self.process = subprocess.Popen(
+                    command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr
+                )
 
     @property
     def stdout(self) -> str:
@@ -138,7 +148,8 @@ class Monitord:
             return self.process.poll() is not None
 
         await until(look, f"the end of the process, which says {self.stderr[-2000:]}", within_s=within_s)
-        status: int = self.process.returncode
+        status = self.process.returncode
+        assert status is not None
         return status
 
     async def stop(self, number: signal.Signals = signal.SIGINT) -> int:
@@ -171,10 +182,14 @@ def _only(pattern: re.Pattern[str], text: str) -> str:
 
 @contextlib.asynccontextmanager
 async def monitord(
-    folder: Path, *arguments: str, settings: Mapping[str, str] | None = None, name: str = "1"
+    folder: Path,
+    *arguments: str,
+    settings: Mapping[str, str] | None = None,
+    name: str = "1",
+    forks: Preloaded | None = None,
 ) -> AsyncIterator[Monitord]:
     """Run a monitord for the block; stop it if it still runs by then, and fail if it shows bugs or does not stop."""
-    process = Monitord(folder, *arguments, settings=settings, name=name)
+    process = Monitord(folder, *arguments, settings=settings, name=name, forks=forks)
     try:
         yield await process.started()
         if process.process.poll() is None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -34,6 +34,11 @@ class MailSink:
     commands: list[str] = field(default_factory=list)
     connections: int = 0
     got: asyncio.Event = field(default_factory=asyncio.Event)
+    keeps: bool = True
+    """Whether a connection may bring another message."""
+    moment: Callable[[str], bool] = lambda _: False
+    """Told each moment as it comes: ``connect``, before a word is said; a verb, once it is answered; ``.``, once the
+    message is here, and ``answer``, once that is answered. True ends the connection there."""
 
     def next(self, verb: str, usual: str) -> str:
         answers = self.script.get(verb, [])
@@ -56,7 +61,7 @@ class _Session:
         self.secure = writer.get_extra_info("ssl_object") is not None
 
     async def run(self) -> None:
-        if await self.say("connect", "220 mail.test ESMTP"):
+        if self.sink.moment("connect") or await self.say("connect", "220 mail.test ESMTP"):
             return
         while line := (await self.reader.readline()).decode().rstrip("\r\n"):
             self.sink.commands.append(line)
@@ -89,7 +94,9 @@ class _Session:
         answer = self.sink.next(".", "250 2.0.0 queued as 1")
         self.sink.mails.append(Mail(self.sender, self.recipient, content[:-3].replace(b"\r\n..", b"\r\n.")))
         self.sink.got.set()
-        return await self.send(answer)
+        if self.sink.moment("."):
+            return True
+        return await self.send(answer) or self.sink.moment("answer") or not self.sink.keeps
 
     async def start_tls(self) -> bool:
         if await self.say("STARTTLS", "220 go on"):
@@ -100,7 +107,7 @@ class _Session:
         return False
 
     async def say(self, verb: str, usual: str) -> bool:
-        return await self.send(self.sink.next(verb, usual))
+        return await self.send(self.sink.next(verb, usual)) or (verb != "connect" and self.sink.moment(verb))
 
     async def send(self, answer: str) -> bool:
         """Send an answer, and return whether that was the end."""

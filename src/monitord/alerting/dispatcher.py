@@ -1,6 +1,7 @@
 """Takes alerts out of the outbox and sees them delivered; never within a check."""
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
@@ -20,7 +21,11 @@ LOOK_S = 1.0
 """How often to look for what has become due by itself: delays, retries, the ends of nights."""
 AT_ONCE = 16
 """Attempts under way for each kind of channel: a mail server that hangs delays nothing but mail."""
+FREE_S = 5.0
+"""How often to look for what processes that are dead had claimed."""
 _AWAY_S = 2.0
+_RECORD_S = (0.2, 1.0, 5.0, 20.0)
+"""How long to wait before an attempt is recorded after all; the last again and again."""
 
 _log = structlog.get_logger(__name__)
 
@@ -72,6 +77,13 @@ class Claims(Protocol):
         """Claim what is to be sent."""
 
 
+class Orphans(Protocol):
+    """What processes that are dead had claimed; see ``storage.orphans``."""
+
+    async def free(self, now: Instant) -> int:
+        """Free it, and return how many alerts that were."""
+
+
 class Notices(Protocol):
     """Knows what to say."""
 
@@ -106,6 +118,7 @@ class Dispatcher:
         now: Callable[[], Instant],
         meter: Meter,
         bursts: Bursts | None = None,
+        orphans: Orphans | None = None,
     ) -> None:
         """Take what delivers by each kind of channel, by ``domain.contacts.channel_of``."""
         self._claims = claims
@@ -115,6 +128,9 @@ class Dispatcher:
         self._now = now
         self._meter = meter
         self._bursts = bursts or Bursts()
+        self._orphans = orphans
+        self._free_at = 0.0
+        self._unrecorded: Counter[tuple[int, int]] = Counter()
         self._wake = asyncio.Event()
         self._sending: set[asyncio.Task[None]] = set()
         self._busy: Counter[str] = Counter()
@@ -155,10 +171,11 @@ class Dispatcher:
         open_ = [channel for channel in self._senders if self._busy[channel] < AT_ONCE]
         now = self._now()
         try:
+            await self._free(now)
             claims = await self._claims.claim(
                 now,
                 open_,
-                self._bursts.held(now),
+                [*self._bursts.held(now), *self._unrecorded],
                 lambda org_id, contact_id, channel, ready: self._bursts.gather(
                     (org_id, contact_id), channel, ready, now
                 ),
@@ -176,10 +193,25 @@ class Dispatcher:
             task.add_done_callback(self._sending.discard)
         return len(claims)
 
+    async def _free(self, now: Instant) -> None:
+        clock = asyncio.get_running_loop().time()
+        if self._orphans is None or clock < self._free_at:
+            return
+        freed = await self._orphans.free(now)
+        self._free_at = clock + FREE_S
+        if freed:
+            _log.warning("alerts_taken_over", alerts=freed, reason="whoever was sending them is dead")
+
     async def _deliver(self, claim: Claim) -> None:
-        """Make one attempt and record it. With the database away in between, the lease runs out, and it is repeated."""
+        """Make one attempt and record it. With the database away before it, the lease runs out, and it is repeated."""
         try:
-            message = await self._notices.load(claim, self._now())
+            try:
+                message = await self._notices.load(claim, self._now())
+            except UnavailableError:
+                raise
+            except Exception as error:  # a bug, or what can't be read any more, must not stop the others (I11)
+                await self._record(claim, _broken(claim, error))
+                return
             if message is None:
                 attempt, notice = Attempt(outcome=Outcome.PERMANENT, code="gone"), None
             else:
@@ -190,21 +222,30 @@ class Dispatcher:
             self._meter.delivered(claim.channel, attempt.outcome.value, dwell_s)
             await self._record(claim, attempt)
         except UnavailableError as error:
-            _log.warning("delivery_not_recorded", contact_id=claim.contact_id, reason=error.message)
+            _log.warning("delivery_not_begun", contact_id=claim.contact_id, reason=error.message)
         finally:
             self._busy[claim.channel] -= 1
             self._wake.set()
 
     async def _record(self, claim: Claim, attempt: Attempt) -> None:
-        """Record an attempt, and try hard: what is accepted and not recorded is sent twice (I4)."""
-        for wait_s in (0.2, 1.0, 5.0, 20.0):
-            try:
-                await self._outcomes.record(claim, attempt, self._now())
-            except UnavailableError:
+        """Record an attempt, however long the database is away: what is accepted and not recorded is sent twice (I4).
+
+        Meanwhile nothing is claimed for its contact: the lease may run out. It is bounded by ``AT_ONCE``, as nothing
+        else is claimed either.
+        """
+        contact = (claim.org_id, claim.contact_id)
+        self._unrecorded[contact] += 1
+        try:
+            for wait_s in itertools.chain(_RECORD_S, itertools.repeat(_RECORD_S[-1])):
+                try:
+                    return await self._outcomes.record(claim, attempt, self._now())
+                except UnavailableError as error:
+                    _log.warning("delivery_not_recorded", contact_id=claim.contact_id, reason=error.message)
                 await asyncio.sleep(wait_s)
-            else:
-                return
-        await self._outcomes.record(claim, attempt, self._now())
+        finally:
+            self._unrecorded[contact] -= 1
+            if not self._unrecorded[contact]:
+                del self._unrecorded[contact]
 
     async def _attempt(self, claim: Claim, channel: Channel, notice: Notice) -> Attempt:
         send = self._senders[channel_of(channel)]
@@ -214,5 +255,10 @@ class Dispatcher:
         except TimeoutError:
             return Attempt(outcome=Outcome.AMBIGUOUS, code="timeout", detail=f"no end within {SEND_S:g} s")
         except Exception as error:  # the one guard of a delivery: a bug of a channel must not stop the others (I11)
-            _log.exception("delivery_failed", channel=claim.channel, contact_id=claim.contact_id)
-            return Attempt(outcome=Outcome.RETRY, code="internal", detail=type(error).__name__)
+            return _broken(claim, error)
+
+
+def _broken(claim: Claim, error: Exception) -> Attempt:
+    """Return how an attempt ended that a bug ended; its details go to the log alone (T15)."""
+    _log.exception("delivery_failed", channel=claim.channel, contact_id=claim.contact_id)
+    return Attempt(outcome=Outcome.RETRY, code="internal", detail=type(error).__name__)

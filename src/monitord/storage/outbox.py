@@ -16,6 +16,7 @@ from monitord.domain.dispatch import Decision, Pair, Quiet, Waiting, decide
 from monitord.domain.instant import SECOND, Instant, from_datetime, to_datetime
 from monitord.domain.notice import NoticeKind
 from monitord.storage.database import Database, Row, Transaction
+from monitord.storage.outbox_statements import BEGIN_ATTEMPTS, CANCEL, CLAIM, DUE, POSTPONE, TOLD, WAITING
 
 LEASE_S = 120
 """How long an attempt may take; then whoever made it is taken for dead, and another is made."""
@@ -23,68 +24,8 @@ LEASE_S = 120
 _RECOVERIES = ("up", "outage_over", "slow_over")
 _FIRST = 50
 """Contacts looked at in one transaction."""
-
-DUE = """
-SELECT c.org_id, c.id
-FROM alert_contacts AS c
-WHERE c.type = ANY($2::text[])
-  AND (c.org_id, c.id) IN (
-      SELECT org_id, contact_id FROM alerts
-      WHERE state = 'pending' AND due_at <= $1 AND (held_until IS NULL OR held_until <= $1)
-        AND (claimed_until IS NULL OR claimed_until <= $1)
-        AND NOT (org_id, contact_id) IN (SELECT * FROM unnest($3::bigint[], $4::bigint[]))
-      ORDER BY due_at LIMIT 5000)
-ORDER BY c.org_id, c.id LIMIT $5 FOR NO KEY UPDATE SKIP LOCKED
-"""
-WAITING = """
-SELECT a.org_id, a.id, a.monitor_id, a.contact_id, a.topic, a.kind, a.created_at, a.due_at, a.held_until,
-       a.attempts, a.notice, a.claimed_until > $3 AS is_claimed, l.id AS leader_id, c.type, c.time_zone, g.quiet,
-       c.verified_at IS NOT NULL AND c.disabled_at IS NULL AND c.deleted_at IS NULL AS can_be_told,
-       COALESCE(g.is_active, false) AS is_wanted,
-       i.resolved_at IS NULL AS is_open, i.acknowledged_at IS NOT NULL AS is_acknowledged,
-       EXISTS (SELECT FROM alerts AS f WHERE f.org_id = a.org_id AND f.leader_id = a.id AND f.state = 'pending')
-           AS is_leader
-FROM alerts AS a
-JOIN alert_contacts AS c ON c.org_id = a.org_id AND c.id = a.contact_id
-LEFT JOIN monitor_alert_configs AS g
-  ON g.org_id = a.org_id AND g.monitor_id = a.monitor_id AND g.contact_id = a.contact_id
-LEFT JOIN alerts AS l ON l.org_id = a.org_id AND l.id = a.leader_id AND l.state = 'pending'
-LEFT JOIN incidents AS i ON i.org_id = a.org_id AND i.id = a.incident_id
-WHERE (a.org_id, a.contact_id) IN (SELECT * FROM unnest($1::bigint[], $2::bigint[])) AND a.state = 'pending'
-ORDER BY a.id
-"""
-TOLD = """
-SELECT DISTINCT ON (org_id, monitor_id, contact_id, topic) org_id, monitor_id, contact_id, topic, notice
-FROM alerts
-WHERE (org_id, monitor_id, contact_id, topic)
-      IN (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[]))
-  AND state = 'sent'
-ORDER BY org_id, monitor_id, contact_id, topic, id DESC
-"""
-CANCEL = """
-UPDATE alerts AS a SET state = 'cancelled', reason = b.reason, settled_at = $4, claimed_until = NULL
-FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS b (org_id, id, reason)
-WHERE a.org_id = b.org_id AND a.id = b.id AND a.state = 'pending'
-"""
-POSTPONE = """
-UPDATE alerts AS a SET held_until = GREATEST(a.held_until, b.until)
-FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::timestamptz[])
-     AS b (org_id, monitor_id, contact_id, topic, until)
-WHERE a.org_id = b.org_id AND a.monitor_id = b.monitor_id AND a.contact_id = b.contact_id AND a.topic = b.topic
-  AND a.state = 'pending'
-"""
-CLAIM = """
-UPDATE alerts AS a
-SET attempts = attempts + 1, claimed_until = $5, notice = b.notice, leader_id = b.leader_id
-FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[]) AS b (org_id, id, notice, leader_id)
-WHERE a.org_id = b.org_id AND a.id = b.id
-"""
-BEGIN_ATTEMPTS = """
-INSERT INTO alert_attempts (org_id, alert_id, number, began_at)
-SELECT a.org_id, a.id, a.attempts, $3
-FROM alerts AS a JOIN unnest($1::bigint[], $2::bigint[]) AS b (org_id, id) ON b.org_id = a.org_id AND b.id = a.id
-RETURNING org_id, alert_id, number
-"""
+_NOBODY = (0, 0)
+"""Before the first contact."""
 
 
 class Key(NamedTuple):
@@ -128,8 +69,11 @@ one digest, False to send each, None to hold them back for now."""
 class Claims:
     """Claims what is due."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, claimant: Callable[[], int | None] = lambda: None) -> None:
+        """``claimant`` gives the number by which others tell whether this process lives; see ``storage.claimant``."""
         self._database = database
+        self._claimant = claimant
+        self._after = _NOBODY
 
     async def claim(
         self, now: Instant, channels: Iterable[str], held: Iterable[tuple[int, int]], gather: Gather
@@ -143,22 +87,37 @@ class Claims:
             gather: what to do with several messages for one contact.
 
         """
-        columns = _columns(list(held), 2)
-        async with self._database.transaction(None) as tx:
-            due = await tx.fetch(DUE, to_datetime(now), list(channels), *columns, _FIRST)
-            if not due:
-                return []
-            rows = await tx.fetch(WAITING, *_columns([tuple(row) for row in due], 2), to_datetime(now))
-            decisions = {key: decide(pair, now) for key, pair in (await _pairs(tx, rows)).items()}
-            await _apply(tx, decisions, now)
-            ready = [
-                Ready(key, made.send, made.notice)
-                for key, made in decisions.items()
-                if made.send is not None and made.notice is not None
-            ]
-            channel_of = {(row["org_id"], row["contact_id"]): row["type"] for row in rows}
-            claims = [*await _digests(tx, rows, now), *_gathered(ready, channel_of, gather)]
-            return await _begin(tx, claims, now)
+        kinds, left = list(channels), list(held)
+
+        def gather_once(org_id: int, contact_id: int, channel: str, ready: int) -> bool | None:
+            as_one = gather(org_id, contact_id, channel, ready)
+            if as_one is None:
+                left.append((org_id, contact_id))
+            return as_one
+
+        while True:
+            from_start = self._after == _NOBODY
+            async with self._database.transaction(None) as tx:
+                due = await tx.fetch(DUE, to_datetime(now), kinds, *_columns(left, 2), _FIRST, *self._after)
+                claims = await self._claim(tx, due, gather_once, now) if due else []
+            self._after = _NOBODY if len(due) < _FIRST else (due[-1]["org_id"], due[-1]["id"])
+            if claims or (from_start and self._after == _NOBODY):
+                return claims
+
+    async def _claim(self, tx: Transaction, due: Sequence[Row], gather: Gather, now: Instant) -> list[Claim]:
+        """Decide on the alerts of locked contacts, and begin the attempts that follow."""
+        rows = await tx.fetch(WAITING, *_columns([tuple(row) for row in due], 2), to_datetime(now))
+        decisions = {key: decide(pair, now) for key, pair in (await _pairs(tx, rows)).items()}
+        await _apply(tx, decisions, now)
+        await _postpone(tx, _behind_digests(rows, now))
+        ready = [
+            Ready(key, made.send, made.notice)
+            for key, made in decisions.items()
+            if made.send is not None and made.notice is not None
+        ]
+        channel_of = {(row["org_id"], row["contact_id"]): row["type"] for row in rows}
+        claims = [*await _digests(tx, rows, now), *_gathered(ready, channel_of, gather)]
+        return await _begin(tx, claims, self._claimant(), now)
 
 
 async def _pairs(tx: Transaction, rows: Sequence[Row]) -> dict[Key, Pair]:
@@ -238,9 +197,26 @@ async def _apply(tx: Transaction, decisions: Mapping[Key, Decision], now: Instan
     cancelled = [(key.org_id, id_, reason) for key, made in decisions.items() for id_, reason in made.cancel.items()]
     if cancelled:
         await cancel(tx, cancelled, now)
-    later = [(*key, to_datetime(made.wait_until)) for key, made in decisions.items() if made.wait_until is not None]
-    if later:
-        await tx.execute(POSTPONE, *_columns(later, 5))
+    await _postpone(tx, {key: made.wait_until for key, made in decisions.items() if made.wait_until is not None})
+
+
+async def _postpone(tx: Transaction, until: Mapping[Key, Instant]) -> None:
+    if until:
+        await tx.execute(POSTPONE, *_columns([(*key, to_datetime(at)) for key, at in until.items()], 5))
+
+
+def _behind_digests(rows: Sequence[Row], now: Instant) -> dict[Key, Instant]:
+    """Return until when pairs wait that have news, and are part of a digest that is to be tried again later."""
+    tried = {(row["org_id"], row["id"]): row for row in rows if row["is_leader"] and not row["is_claimed"]}
+    news: set[Key] = set()
+    until: dict[Key, Instant] = {}
+    for row in rows:
+        message_id = row["leader_id"] or (row["id"] if row["is_leader"] else None)
+        if message_id is None:
+            news.add(_key(row))
+        elif (leader := tried.get((row["org_id"], message_id))) and from_datetime(leader["due_at"]) > now:
+            until[_key(row)] = from_datetime(leader["due_at"])
+    return {key: at for key, at in until.items() if key in news}
 
 
 async def cancel(tx: Transaction, alerts: Sequence[tuple[int, int, Cancellation]], now: Instant) -> None:
@@ -275,7 +251,7 @@ def _gathered(ready: Sequence[Ready], channel_of: Mapping[tuple[int, int], str],
     return claims
 
 
-async def _begin(tx: Transaction, claims: Sequence[Claim], now: Instant) -> list[Claim]:
+async def _begin(tx: Transaction, claims: Sequence[Claim], claimant: int | None, now: Instant) -> list[Claim]:
     """Count the attempts, before they are made."""
     if not claims:
         return []
@@ -284,7 +260,7 @@ async def _begin(tx: Transaction, claims: Sequence[Claim], now: Instant) -> list
         for claim in claims
         for id_, notice in claim.members.items()
     ]
-    await tx.execute(CLAIM, *_columns(taken, 4), to_datetime(now + LEASE_S * SECOND))
+    await tx.execute(CLAIM, *_columns(taken, 4), to_datetime(now + LEASE_S * SECOND), claimant)
     keys = [(claim.org_id, id_) for claim in claims for id_ in claim.members]
     begun = await tx.fetch(BEGIN_ATTEMPTS, *_columns(keys, 2), to_datetime(now))
     number = {(row["org_id"], row["alert_id"]): row["number"] for row in begun}

@@ -83,10 +83,14 @@ class Outcomes:
 
     def _wait_s(self, attempts: int, asked_s: float | None) -> float:
         """Return how long to wait: 5 s to 10 min with full jitter, and never less than the other side asked for."""
-        longest = min(LAST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(attempts, 10))
-        return max(self._jitter(FIRST_RETRY_S, longest), min(asked_s or 0.0, 3600.0))
+        return max(self._jitter(FIRST_RETRY_S, longest_wait_s(attempts)), min(asked_s or 0.0, 3600.0))
 
     async def _remind(self, tx: Transaction, claim: Claim, now: Instant) -> None:
         ids: Sequence[int] = [id_ for id_, notice in claim.members.items() if notice in _REMINDED]
         if ids:
             await tx.execute(REMIND, claim.org_id, list(ids), to_datetime(now))
+
+
+def longest_wait_s(attempts: int) -> float:
+    """Return the longest wait after so many attempts, in seconds: doubled with each, and 10 min at most."""
+    return min(LAST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(attempts, 10))

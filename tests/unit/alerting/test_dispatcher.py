@@ -40,6 +40,9 @@ class Scene:
         self.metered: list[tuple[str, str, float | None]] = []
         self.away_until = 0.0
         self.gone: set[int] = set()
+        self.unreadable: set[int] = set()
+        self.refused: set[int] = set()
+        self.freed: list[float] = []
         self.scripts: dict[str, Callable[[Notice], Awaitable[Attempt]]] = {}
 
     def now(self) -> Instant:
@@ -49,9 +52,13 @@ class Scene:
         if self.loop.time() < self.away_until:
             raise UnavailableError("The database is away.")
 
-    async def claim(self, now: Instant, channels: Iterable[str], held: object, gather: object) -> list[Claim]:
+    async def claim(
+        self, now: Instant, channels: Iterable[str], held: Iterable[tuple[int, int]], gather: object
+    ) -> list[Claim]:
         self.check()
-        taken = [claim for claim in self.waiting if claim.channel in set(channels)][:10]
+        off = set(held)
+        free = [claim for claim in self.waiting if (claim.org_id, claim.contact_id) not in off]
+        taken = [claim for claim in free if claim.channel in set(channels)][:10]
         self.waiting = [claim for claim in self.waiting if claim not in taken]
         return taken
 
@@ -59,12 +66,21 @@ class Scene:
         self.check()
         if claim.id in self.gone:
             return None
+        if claim.id in self.unreadable:
+            raise ValueError("s3cret")
         where = EmailContact(address="a@b.example") if claim.channel == "email" else WebhookContact(url="http://x/")
         return Message(where, Notice(key=f"k-{claim.id}", thread="", kind=NoticeKind.DOWN, at=now))
 
     async def record(self, claim: Claim, attempt: Attempt, now: Instant) -> None:
         self.check()
+        if claim.id in self.refused:
+            raise UnavailableError("The database is away.")
         self.recorded.append((self.loop.time(), claim.id, attempt))
+
+    async def free(self, now: Instant) -> int:
+        self.check()
+        self.freed.append(self.loop.time())
+        return 1
 
     def delivered(self, channel: str, outcome: str, dwell_s: float | None) -> None:
         self.metered.append((channel, outcome, dwell_s))
@@ -76,7 +92,7 @@ class Scene:
 
     def dispatcher(self) -> Dispatcher:
         senders = {"email": self.send, "webhook": self.send}
-        return Dispatcher(self, self, self, senders, now=self.now, meter=self)
+        return Dispatcher(self, self, self, senders, now=self.now, meter=self, orphans=self)
 
     def ends(self) -> dict[int, Outcome]:
         return {id_: attempt.outcome for _, id_, attempt in self.recorded}
@@ -174,6 +190,47 @@ async def test_what_was_accepted_is_recorded_though_the_database_was_away(scene:
     async with running(scene.dispatcher()):
         await asyncio.sleep(10)
     assert scene.ends() == {1: Outcome.ACCEPTED}
+
+
+async def test_an_outage_of_an_hour_makes_nothing_twice_and_holds_up_only_its_contact(scene: Scene) -> None:
+    """(I4): the lease has run out by then, so that it could be claimed again before it is recorded."""
+    sent: list[str] = []
+
+    async def accept(notice: Notice) -> Attempt:
+        sent.append(notice.key)
+        if notice.key == "k-1":
+            scene.refused = {1}
+        return OK
+
+    scene.scripts["email"] = accept
+    scene.waiting = [Claim(1)]
+    async with running(scene.dispatcher()):
+        await asyncio.sleep(1)
+        scene.waiting = [Claim(1), Claim(2, contact_id=2)]
+        await asyncio.sleep(3600)
+        assert sent == ["k-1", "k-2"]
+        assert scene.waiting == [Claim(1)], "nothing for a contact whose last message is not recorded"
+        scene.waiting = []
+        scene.refused = set()
+        await asyncio.sleep(20)
+    assert scene.ends() == {1: Outcome.ACCEPTED, 2: Outcome.ACCEPTED}
+
+
+async def test_what_cannot_be_read_is_tried_again_and_stops_nobody(scene: Scene) -> None:
+    scene.unreadable.add(1)
+    scene.waiting = [Claim(1), Claim(2)]
+    async with running(scene.dispatcher()):
+        await asyncio.sleep(1)
+    assert scene.ends() == {1: Outcome.RETRY, 2: Outcome.ACCEPTED}
+    assert next(a.detail for _, id_, a in scene.recorded if id_ == 1) == "ValueError"
+
+
+async def test_what_the_dead_had_claimed_is_looked_for_at_the_start_and_every_5_s(scene: Scene) -> None:
+    scene.away_until = scene.loop.time() + 10
+    began = scene.loop.time()
+    async with running(scene.dispatcher()):
+        await asyncio.sleep(21.5)
+    assert [round(at - began) for at in scene.freed] == [10, 15, 20]
 
 
 async def test_the_end_waits_for_what_is_under_way(scene: Scene) -> None:
