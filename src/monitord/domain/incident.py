@@ -46,7 +46,8 @@ class EventPosition(msgspec.Struct, frozen=True, array_like=True, order=True):
 class IncidentEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened to an incident, or nothing for a while."""
 
-    position: EventPosition
+    position: EventPosition | None
+    """None: the beginning is not yet complete, and a reader who leaves has to begin anew."""
     kind: IncidentEventKind | None = None
     """None: nothing happened; the reader need not wonder."""
     incident: Incident | None = None

@@ -146,7 +146,7 @@ class IncidentService(incident_service_pb2_grpc.IncidentServiceServicer):
             ):
                 try:
                     while (event := await ending.next_of(events)) is not None:
-                        cursor = _write_cursor(principal.org_id, event.position)
+                        cursor = "" if event.position is None else _write_cursor(principal.org_id, event.position)
                         yield self._event_pb(cursor, event)
                 except UnavailableError:
                     if not cursor:

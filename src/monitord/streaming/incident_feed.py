@@ -44,7 +44,7 @@ class IncidentFeed:
         if after is None:
             after, standing = await self._store.standing(org_id)
             for incident in standing:
-                yield IncidentEvent(position=after, kind=IncidentEventKind.OPENED, incident=incident)
+                yield IncidentEvent(position=None, kind=IncidentEventKind.OPENED, incident=incident)
             yield IncidentEvent(position=after)
         loop = asyncio.get_running_loop()
         told_at = loop.time()
@@ -52,7 +52,7 @@ class IncidentFeed:
             news = self._news
             events = await self._store.events(org_id, after, _PAGE)
             for event in events:
-                after, told_at = event.position, loop.time()
+                after, told_at = event.position or after, loop.time()
                 yield event
             if events:
                 continue

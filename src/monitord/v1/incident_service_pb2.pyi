@@ -232,7 +232,9 @@ class WatchIncidentsResponse(_message.Message):
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     END_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """Where to go on after this message."""
+    """Where to go on after this message. Empty for the incidents at the beginning, until a heartbeat says that those were all:
+    whoever loses the connection before it begins anew.
+    """
     @_builtins.property
     def opened(self) -> _incident_pb2.Incident:
         """An incident was opened."""

@@ -140,7 +140,9 @@ async def test_a_watch_shows_nothing_of_a_transaction_before_the_older_ones_have
 
 async def test_a_cursor_of_somebody_else_is_no_cursor(scene: Scene) -> None:
     await scene.outage()
-    cursor = (await anext(scene.watch())).cursor
+    events = scene.watch()
+    assert (await anext(events)).cursor == "", "the beginning is not complete yet"
+    cursor = (await anext(events)).cursor
     for wrong in ("x", cursor[:-2]):
         refused = await refusal(anext(scene.watch(wrong)))
         assert refused.reason == "INVALID_CURSOR"
