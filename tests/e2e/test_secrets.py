@@ -8,14 +8,26 @@ import pytest
 from google.protobuf.message import Message
 
 from monitord.storage.database import Database
-from monitord_client import Client, InvalidArgumentError, Monitor, Scope, UnauthenticatedError, http_monitor
+from monitord_client import (
+    Client,
+    Contact,
+    InvalidArgumentError,
+    Monitor,
+    Scope,
+    UnauthenticatedError,
+    WebhookContact,
+    http_monitor,
+)
 from tests.e2e.conftest import FAST
 from tests.e2e.target import Target
 from tests.e2e.watching import DOWN, becomes
 from tests.support.process import Monitorctl, Monitord, monitord
 
 CANARY = "canary-7c1e0d9f"
-TABLES = ("monitors", "monitor_logs", "check_evidence", "request_ids", "api_keys", "sessions", "users")
+TABLES = (
+    "monitors", "monitor_logs", "check_evidence", "request_ids", "api_keys", "sessions", "users", "alert_contacts",
+    "alerts", "alert_attempts", "audit_events", "contact_confirmations", "address_proofs",
+)  # fmt: skip
 
 
 async def answers_of(client: Client, up: Target) -> list[Message]:
@@ -36,6 +48,10 @@ async def answers_of(client: Client, up: Target) -> list[Message]:
     answers += [await client.pause_monitor(monitor.id), await client.resume_monitor(monitor.id)]
     async with aclosing(client.tail(last=1)) as events:
         answers += [(await anext(events)).check_log]  # type: ignore[union-attr]
+    hook = WebhookContact(url=up.url("/hook"), signing_key=CANARY)
+    hook.headers.add(name="X-Hook", value=CANARY, secret=True)
+    contact = await client.create_contact(Contact(name="hook", webhook=hook))
+    answers += [contact, await client.test_contact(contact.id), *[each async for each in client.list_contacts()]]
     answers += [await client.get_user(), *[key async for key in client.list_api_keys()]]
     return answers
 
