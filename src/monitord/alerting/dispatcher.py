@@ -23,6 +23,8 @@ AT_ONCE = 16
 """Attempts under way for each kind of channel: a mail server that hangs delays nothing but mail."""
 FREE_S = 5.0
 """How often to look for what processes that are dead had claimed."""
+TOGETHER_S = 0.05
+"""From one look to the next: under load, what is due meanwhile is claimed at once, in one transaction for all."""
 _AWAY_S = 2.0
 _RECORD_S = (0.2, 1.0, 5.0, 20.0)
 """How long to wait before an attempt is recorded after all; the last again and again."""
@@ -143,12 +145,15 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Deliver until cancelled."""
+        loop = asyncio.get_running_loop()
         try:
             while True:
                 self._wake.clear()
+                next_at = loop.time() + TOGETHER_S
                 claimed = 0 if self._closing else await self._claim()
                 if not claimed:
                     await self._pause(_AWAY_S if self._is_away else LOOK_S)
+                await asyncio.sleep(next_at - loop.time())
         finally:
             for task in self._sending:
                 task.cancel()
