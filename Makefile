@@ -17,7 +17,7 @@ run: ## set up, start monitord with a private Postgres and example monitors, and
 
 .PHONY: test
 test: dev ## run all tests (ARGS="-k name" chooses)
-	.venv/bin/python -m pytest -n logical --dist worksteal $(ARGS)
+	env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m pytest -n logical --dist worksteal $(ARGS)
 
 .PHONY: fuzz
 fuzz: dev ## feed the probers spoilt bytes for five minutes a test (FUZZ_SECONDS=60 FUZZ_SEED=x)
