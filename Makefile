@@ -15,9 +15,12 @@ run: ## set up, start monitord with a private Postgres and example monitors, and
 	MONITORD_STATE_DIR="$${MONITORD_STATE_DIR:-state}" \
 		exec .venv/bin/monitord run --demo --apply examples/monitors.yaml $(ARGS)
 
+# One more than there are processors: many tests wait for a server that is silent on purpose.
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+
 .PHONY: test
 test: dev ## run all tests (ARGS="-k name" chooses)
-	env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m pytest -n logical --dist worksteal $(ARGS)
+	env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 .PHONY: fuzz
 fuzz: dev ## feed the probers spoilt bytes for five minutes a test (FUZZ_SECONDS=60 FUZZ_SEED=x)
