@@ -38,8 +38,9 @@ from monitord.pages.contacts import ContactPages
 from monitord.probes.outbound import Outbound, RefusedError
 from monitord.rpc.alerts import AlertService
 from monitord.rpc.contacts import ContactService
-from monitord.rpc.convert_contact import ContactReader, EgressPolicy
+from monitord.rpc.convert_contact import ContactReader
 from monitord.rpc.incidents import IncidentService, Sessions
+from monitord.rpc.places import EgressPolicy
 from monitord.rpc.requests import RequestLedger
 from monitord.settings import Settings
 from monitord.storage.alert_configs import AlertConfigStore

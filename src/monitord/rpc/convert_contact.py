@@ -1,8 +1,6 @@
 """Contacts: from messages to the domain and back."""
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address
-from typing import Protocol
 
 import msgspec
 
@@ -11,27 +9,18 @@ from monitord.domain.contacts import channel_of
 from monitord.domain.delivery import Attempt
 from monitord.domain.errors import InvalidArgumentError, Violation
 from monitord.domain.rules.contact import violations
-from monitord.domain.rules.wording import quoted
 from monitord.domain.secrets import keep_secrets
-from monitord.domain.target import InvalidTargetError, parse_endpoint
 from monitord.rpc.channels import KINDS, channel_pb, read_channel
 from monitord.rpc.convert_alert_settings import read_settings, settings_pb
 from monitord.rpc.convert_time import timestamp_pb
-from monitord.rpc.field_mask import replace_field
+from monitord.rpc.field_mask import replace_field, written_paths
+from monitord.rpc.places import EgressPolicy, refusals
 from monitord.v1 import contact_pb2 as pb
 from monitord.v1 import contact_service_pb2 as service_pb
 
 WRITABLE = ("name", *KINDS, "time_zone", "default_settings")
 """Fields of a contact that a user decides (T11)."""
 OUTPUT_ONLY = frozenset({"id", "destination", "verify_time", "disabled_reason", "create_time", "update_time", "etag"})
-
-
-class EgressPolicy(Protocol):
-    """Knows which addresses may be dialled."""
-
-    def check(self, ip: IPv4Address | IPv6Address, port: int) -> str | None:
-        """Return why an address must not be dialled, or None if it may."""
-        ...
 
 
 class ContactReader:
@@ -55,42 +44,15 @@ class ContactReader:
     def _accepted(self, spec: ContactSpec, found: list[Violation]) -> ContactSpec:
         told = {one.field for one in found}
         wrong = found + [one for one in violations(spec, "contact.") if one.field not in told]
-        wrong += self._refusals(spec)
+        wrong += refusals(spec.channel.places(), f"contact.{channel_of(spec.channel)}.", self._policy)
         if wrong:
             raise InvalidArgumentError(wrong)
         return spec
 
-    def _refusals(self, spec: ContactSpec) -> list[Violation]:
-        """Return which addresses the policy forbids; names are judged when they are resolved (T1)."""
-        refused = []
-        for place in spec.channel.places():
-            try:
-                literal = parse_endpoint(place.host, max(place.port, 1)).literal
-            except InvalidTargetError:
-                continue  # the rules say what is wrong with it
-            reason = None if literal is None else self._policy.check(literal, place.port)
-            if reason is not None:
-                refused.append(Violation(f"contact.{channel_of(spec.channel)}.{place.field}", reason))
-        return refused
-
 
 def paths_of(request: pb.Contact, mask: Iterable[str]) -> list[str]:
-    """Return which fields an update replaces; see ``field_mask.paths_of``."""
-    asked = list(mask)
-    if not asked:
-        return [field.name for field, _ in request.ListFields() if field.name in WRITABLE]
-    wrong = [path for path in asked if path not in WRITABLE and path != "*"]
-    if wrong:
-        valid = ", ".join(WRITABLE)
-        raise InvalidArgumentError(
-            [
-                Violation("update_mask", f"{quoted(path)} is no field to change; valid are * or any of {valid}")
-                for path in wrong[:10]
-            ]
-        )
-    # Of the channels the one that is there is written last.
-    every = sorted(WRITABLE, key=lambda name: name == request.WhichOneof("channel"))
-    return every if "*" in asked else asked
+    """Return which fields an update replaces; see ``field_mask.written_paths``."""
+    return written_paths(request, mask, WRITABLE, "channel")
 
 
 def contact_pb(contact: Contact) -> pb.Contact:

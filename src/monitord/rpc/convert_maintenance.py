@@ -9,9 +9,8 @@ from monitord.domain.instant import SECOND, Instant
 from monitord.domain.kinds.heartbeat import CronSchedule
 from monitord.domain.maintenance import MaintenanceSpec, MaintenanceWindow, Once, Recurring, next_start, span_at
 from monitord.domain.rules.maintenance import violations
-from monitord.domain.rules.wording import quoted
 from monitord.rpc.convert_time import bound_of, seconds_of, timestamp_pb
-from monitord.rpc.field_mask import replace_field
+from monitord.rpc.field_mask import replace_field, written_paths
 from monitord.rpc.kinds.heartbeat import DEFAULT_TIME_ZONE
 from monitord.v1 import heartbeat_check_pb2
 from monitord.v1 import maintenance_pb2 as pb
@@ -50,22 +49,8 @@ def edited(stored: MaintenanceSpec, request: pb.MaintenanceWindow, paths: Iterab
 
 
 def paths_of(request: pb.MaintenanceWindow, mask: Iterable[str]) -> list[str]:
-    """Return which fields an update replaces; see ``field_mask.paths_of``."""
-    asked = list(mask)
-    if not asked:
-        return [field.name for field, _ in request.ListFields() if field.name in WRITABLE]
-    wrong = [path for path in asked if path not in WRITABLE and path != "*"]
-    if wrong:
-        valid = ", ".join(WRITABLE)
-        raise InvalidArgumentError(
-            [
-                Violation("update_mask", f"{quoted(path)} is no field to change; valid are * or any of {valid}")
-                for path in wrong[:10]
-            ]
-        )
-    # Of the two schedules the one that is there is written last.
-    every = sorted(WRITABLE, key=lambda name: name == request.WhichOneof("schedule"))
-    return every if "*" in asked else asked
+    """Return which fields an update replaces; see ``field_mask.written_paths``."""
+    return written_paths(request, mask, WRITABLE, "schedule")
 
 
 def window_pb(window: MaintenanceWindow, now: Instant) -> pb.MaintenanceWindow:

@@ -1,6 +1,6 @@
 """Update masks after AIP-134: which fields of a stored monitor a request replaces."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from google.protobuf.message import Message
 
@@ -181,3 +181,24 @@ def _why_not(path: str) -> str:
         return f"{quoted(path)} is no path of a monitor; valid are {kind} or any of {valid}"
     valid = ", ".join(sorted(WRITABLE))
     return f"{quoted(path)} is no path of a monitor; valid are *, any of {valid}, and paths within a kind, as http.url"
+
+
+def written_paths(request: Message, mask: Iterable[str], writable: Sequence[str], oneof: str) -> list[str]:
+    """Return which fields of a thing without paths within it an update replaces, as ``paths_of`` does.
+
+    Of the fields of ``oneof`` the one that is there is written last.
+    """
+    asked = list(mask)
+    if not asked:
+        return [field.name for field, _ in request.ListFields() if field.name in writable]
+    wrong = [path for path in asked if path not in writable and path != "*"]
+    if wrong:
+        valid = ", ".join(writable)
+        raise InvalidArgumentError(
+            [
+                Violation(_FIELD, f"{quoted(path)} is no field to change; valid are * or any of {valid}")
+                for path in wrong[:10]
+            ]
+        )
+    every = sorted(writable, key=lambda name: name == request.WhichOneof(oneof))
+    return every if "*" in asked else asked

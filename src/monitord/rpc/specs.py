@@ -1,8 +1,7 @@
 """From a request to a monitor that may be stored: read, merged, judged; or refused with everything that is wrong."""
 
-import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -11,25 +10,15 @@ from monitord.domain.kinds import Check, kind_of
 from monitord.domain.monitor import MonitorSpec
 from monitord.domain.rules import monitor as rules
 from monitord.domain.secrets import keep_secrets, lacks_secrets
-from monitord.domain.target import InvalidTargetError, parse_endpoint
 from monitord.rpc.convert_monitor import read_spec, spec_pb
 from monitord.rpc.field_mask import merge
+from monitord.rpc.places import EgressPolicy, refusals
 from monitord.v1 import monitor_pb2 as pb
 
 MAX_SET = 1000
 """How many monitors one ApplyMonitors may bring."""
 
 T = TypeVar("T")
-
-_Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-
-class EgressPolicy(Protocol):
-    """Knows which addresses may be dialled."""
-
-    def check(self, ip: _Address, port: int) -> str | None:
-        """Return why an address must not be dialled, or None if it may."""
-        ...
 
 
 class Support(Protocol):
@@ -116,20 +105,7 @@ class SpecReader:
         unsupported = self._support.why_not(spec.check)
         if unsupported is not None:
             wrong.append(Violation(prefix + kind_of(spec.check), f"can't be checked here: {unsupported}"))
-        return wrong + self._refusals(spec, prefix)
-
-    def _refusals(self, spec: MonitorSpec, prefix: str) -> list[Violation]:
-        """Return which addresses the policy forbids that stand in a check; names are judged when they are resolved."""
-        refused: list[Violation] = []
-        for place in spec.check.places():
-            try:
-                literal = parse_endpoint(place.host, max(place.port, 1)).literal
-            except InvalidTargetError:
-                continue  # the rules say what is wrong with it
-            reason = None if literal is None else self._policy.check(literal, place.port)
-            if reason is not None:
-                refused.append(Violation(f"{prefix}{kind_of(spec.check)}.{place.field}", reason))
-        return refused
+        return wrong + refusals(spec.check.places(), f"{prefix}{kind_of(spec.check)}.", self._policy)
 
 
 def _check_with_secrets(spec: MonitorSpec, stored: MonitorSpec | None) -> Check:
