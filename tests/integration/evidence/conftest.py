@@ -1,6 +1,9 @@
 import contextlib
 import os
 import select
+import shutil
+import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -47,6 +50,16 @@ def processes_of(words: bytes) -> list[int]:
     return found
 
 
+def some_begin(words: bytes, within_s: float = 10.0) -> bool:
+    """Wait until there is one of those, and return whether that was soon. Nobody announces an exec."""
+    deadline = time.monotonic() + within_s
+    while not processes_of(words):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+    return True
+
+
 def all_end(words: bytes) -> bool:
     """Wait until each of those has ended, and return whether they did soon."""
     for pid in processes_of(words):
@@ -86,11 +99,11 @@ def program() -> Path:
 @pytest.fixture
 def shots_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where browsers have their folders in a test: it has to be empty in the end."""
-    folder = Path("/tmp") / f"shots-{os.getpid()}"  # short: there are sockets below it
-    folder.mkdir(mode=0o711)
+    folder = Path(tempfile.mkdtemp(prefix="shots-", dir="/tmp"))  # short: there are sockets below it
+    folder.chmod(0o711)
     monkeypatch.setattr("tempfile.tempdir", str(folder))
     yield folder
     left = sorted(each.name for each in folder.iterdir())
-    folder.rmdir() if not left else None
+    shutil.rmtree(folder)
     assert not left
     assert all_end(str(folder).encode())

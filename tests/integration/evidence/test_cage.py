@@ -15,7 +15,7 @@ import pytest
 from monitord.evidence.capture import cage
 from monitord.evidence.capture.account import account
 from monitord.evidence.capture.process import Cage, end, receive, start
-from tests.integration.evidence.conftest import all_end, processes_of
+from tests.integration.evidence.conftest import all_end, processes_of, some_begin
 from tests.support.pages import Canary
 
 pytestmark = [
@@ -163,7 +163,7 @@ async def test_what_leaves_its_session_is_ended_too(shots_folder: Path, isolate:
     script = f"{naps} {naps} {naps} sleep 0.1; echo started; wait"
     async with shell(shots_folder, script, isolate=isolate) as running:
         assert "started" in await running.line()
-        assert processes_of(nap(977))
+        assert await asyncio.to_thread(some_begin, nap(977))
     assert not processes_of(nap(977))
     assert not processes_of(nap(978))
 
@@ -223,10 +223,12 @@ async def test_when_monitord_is_killed_nothing_stays(shots_folder: Path, isolate
         cwd=Path(__file__).parents[3],
     )
     assert monitord.stdout is not None
-    assert await asyncio.wait_for(monitord.stdout.readline(), 20) == b"started\n"
-    assert processes_of(nap(972))
-    monitord.kill()
-    await monitord.wait()
+    try:
+        assert await asyncio.wait_for(monitord.stdout.readline(), 20) == b"started\n"
+        assert await asyncio.to_thread(some_begin, nap(972))  # the shell forks, and goes on before its child is another
+    finally:
+        monitord.kill()
+        await monitord.wait()
     assert await asyncio.to_thread(all_end, nap(972))
     assert await asyncio.to_thread(all_end, str(shots_folder).encode())
     shutil.rmtree(shots_folder / "shot-test")
