@@ -60,17 +60,20 @@ def some_begin(words: bytes, within_s: float = 10.0) -> bool:
     return True
 
 
-def all_end(words: bytes) -> bool:
-    """Wait until each of those has ended, and return whether they did soon."""
-    for pid in processes_of(words):
-        with contextlib.suppress(ProcessLookupError):
-            descriptor = os.pidfd_open(pid)
-            try:
-                if not select.select([descriptor], [], [], 10)[0]:
-                    return False
-            finally:
-                os.close(descriptor)
-    return not processes_of(words)
+def all_end(words: bytes, within_s: float = 10.0) -> bool:
+    """Wait until each of those has ended, those too that only just begin, and return whether they did soon."""
+    deadline = time.monotonic() + within_s
+    while found := processes_of(words):
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                descriptor = os.pidfd_open(pid)
+                try:
+                    select.select([descriptor], [], [], max(deadline - time.monotonic(), 0))
+                finally:
+                    os.close(descriptor)
+        if time.monotonic() > deadline:
+            return False
+    return True
 
 
 @pytest.fixture
