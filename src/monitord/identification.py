@@ -25,7 +25,9 @@ from monitord.rpc.auth import AuthHandler, RequestLedger
 from monitord.settings import Settings
 from monitord.storage.accounts import AccountStore
 from monitord.storage.address_proofs import AddressProofStore
+from monitord.storage.api_keys import ApiKeyStore
 from monitord.storage.audit_log import AuditLog
+from monitord.storage.credentials import CredentialStore
 from monitord.storage.database import Database
 
 _MAX_NOTES = 100
@@ -48,20 +50,20 @@ class Identification:
         base: Callable[[], str],
     ) -> None:
         """Take what sends mails, None where mail is not set up, and what gives the beginning of links."""
-        store, throttle = AccountStore(database), LoginThrottle()
+        store, credentials, throttle = AccountStore(database), CredentialStore(database), LoginThrottle()
         tokens = Tokens(vault.derive, now=now)
         self._passwords = Passwords()
-        self.upkeep = Upkeep(store, now=now)
+        self.upkeep = Upkeep(credentials, now=now)
         self._firebase = Firebase.open(settings, database, now=now)
         self.authenticator = Authenticator(
-            store,
+            credentials,
             tokens,
             now=now,
             on_use=self.upkeep.note_use,
             firebase=None if self._firebase is None else self._firebase.bearers,
         )
         ended = self.authenticator.forget
-        self.accounts = Accounts(store, self._passwords, now=now, ended=ended)
+        self.accounts = Accounts(store, ApiKeyStore(database), self._passwords, now=now, ended=ended)
         self._audit = AuditLog(database)
         self._noting: set[asyncio.Task[None]] = set()
         self._sessions = Sessions(

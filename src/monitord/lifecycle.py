@@ -41,6 +41,7 @@ from monitord.startup import (
     postgres,
 )
 from monitord.storage.accounts import AccountStore
+from monitord.storage.api_keys import ApiKeyStore
 from monitord.storage.migrate import migrate
 from monitord.storage.private_server import PrivateServer
 
@@ -230,7 +231,9 @@ async def _set_password(settings: Settings, email: str, password: str) -> int:
     async with postgres(settings, _say) as (dsn, _), pool(dsn, 2) as database:
         hasher = Passwords()
         try:
-            accounts = Accounts(AccountStore(database), hasher, now=SystemClock().now, ended=lambda _: None)
+            accounts = Accounts(
+                AccountStore(database), ApiKeyStore(database), hasher, now=SystemClock().now, ended=lambda _: None
+            )
             await accounts.set_password(email, password)
         finally:
             hasher.close()

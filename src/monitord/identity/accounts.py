@@ -43,24 +43,8 @@ class AccountStore(Protocol):
         """Commit at the end of the block, or undo everything when it raises."""
         ...
 
-    async def user(self, org_id: int, user_id: int) -> User | None:
+    async def user(self, user_id: int) -> User | None:
         """Return a user."""
-        ...
-
-    async def create_api_key(
-        self, org_id: int, user_id: int, key: ApiKey, digest: bytes, *, tx: Transaction | None = None
-    ) -> bool:
-        """Store a key; return False when there is no such user any more."""
-        ...
-
-    async def list_api_keys(
-        self, org_id: int, user_id: int, *, limit: int, after: tuple[Instant, str] | None
-    ) -> list[ApiKey]:
-        """Return keys that are not revoked, newest first, after the one made then with that id."""
-        ...
-
-    async def revoke_api_key(self, org_id: int, user_id: int, key_id: str, *, at: Instant) -> bool:
-        """Revoke a key; return False when the user has none of that id. One that is revoked stays as it is."""
         ...
 
     async def create_first_user(
@@ -73,18 +57,36 @@ class AccountStore(Protocol):
         """Store a hash, bump the session version, end all sessions and return them; None without such an account."""
         ...
 
-    async def update_user(
-        self, org_id: int, user_id: int, full_name: str | None, phone: str | None, *, at: Instant
-    ) -> User | None:
+    async def update_user(self, user_id: int, full_name: str | None, phone: str | None, *, at: Instant) -> User | None:
         """Change what is not None; return the user, None when there is no such one."""
         ...
 
-    async def list_sessions(self, org_id: int, user_id: int, *, at: Instant) -> list[Session]:
+    async def list_sessions(self, user_id: int, *, at: Instant) -> list[Session]:
         """Return the sessions of a user that are not over, newest first."""
         ...
 
-    async def end_own_session(self, org_id: int, user_id: int, session_id: UUID, *, at: Instant) -> bool:
+    async def end_own_session(self, user_id: int, session_id: UUID, *, at: Instant) -> bool:
         """End a session of a user; return False when they have none of that id."""
+        ...
+
+
+class KeyStore(Protocol):
+    """Where keys are kept. Every method raises UnavailableError when the database is away."""
+
+    async def create_api_key(
+        self, org_id: int, user_id: int, key: ApiKey, digest: bytes, *, tx: Transaction | None = None
+    ) -> bool:
+        """Store a key; return False when the user is no member of the organisation."""
+        ...
+
+    async def list_api_keys(
+        self, org_id: int, user_id: int, *, limit: int, after: tuple[Instant, str] | None
+    ) -> list[ApiKey]:
+        """Return keys that are not revoked, newest first, after the one made then with that id."""
+        ...
+
+    async def revoke_api_key(self, org_id: int, user_id: int, key_id: str, *, at: Instant) -> bool:
+        """Revoke a key; return False when the user has none of that id. One that is revoked stays as it is."""
         ...
 
 
@@ -94,19 +96,21 @@ class Accounts:
     def __init__(
         self,
         store: AccountStore,
+        keys: KeyStore,
         hasher: Passwords,
         *,
         now: Callable[[], Instant],
         ended: Callable[[Credential], None],
     ) -> None:
         self._store = store
+        self._keys = keys
         self._hasher = hasher
         self._now = now
         self._ended = ended
 
     async def get_user(self, principal: Principal) -> User:
         """Return whoever is asking. Raises UnauthenticatedError when the account is gone."""
-        user = await self._store.user(principal.org_id, principal.user_id)
+        user = await self._store.user(principal.user_id)
         if user is None:
             raise UnauthenticatedError(_GONE)
         return user
@@ -115,21 +119,21 @@ class Accounts:
         """Change what is not None of whoever is asking. Raises InvalidArgumentError, UnauthenticatedError."""
         if violations := user_violations(full_name, phone):
             raise InvalidArgumentError(violations)
-        user = await self._store.update_user(principal.org_id, principal.user_id, full_name, phone, at=self._now())
+        user = await self._store.update_user(principal.user_id, full_name, phone, at=self._now())
         if user is None:
             raise UnauthenticatedError(_GONE)
         return user
 
     async def list_sessions(self, principal: Principal) -> list[Session]:
         """Return the caller's sessions that are not over, newest first."""
-        return await self._store.list_sessions(principal.org_id, principal.user_id, at=self._now())
+        return await self._store.list_sessions(principal.user_id, at=self._now())
 
     async def revoke_session(self, principal: Principal, session_id: UUID) -> None:
         """End one of the caller's sessions, its open streams included (T12). Ending it again is no error.
 
         Raises NotFoundError, for another's session too.
         """
-        if not await self._store.end_own_session(principal.org_id, principal.user_id, session_id, at=self._now()):
+        if not await self._store.end_own_session(principal.user_id, session_id, at=self._now()):
             raise NotFoundError("You have no session with this id.")
         self._ended(SessionCredential(session_id, 0))
 
@@ -153,7 +157,7 @@ class Accounts:
                 f"A credential of scope {principal.scope.name} can make keys of that scope or less, not {scope.name}."
             )
         made = self._make_key(display_name, scope, lifetime_s)
-        stored = await self._store.create_api_key(
+        stored = await self._keys.create_api_key(
             principal.org_id, principal.user_id, made.key, api_keys.digest(made.secret), tx=tx
         )
         if not stored:
@@ -167,14 +171,14 @@ class Accounts:
 
         ``after`` is the ``created_at`` and ``id`` of the last key of the page before.
         """
-        return await self._store.list_api_keys(principal.org_id, principal.user_id, limit=limit, after=after)
+        return await self._keys.list_api_keys(principal.org_id, principal.user_id, limit=limit, after=after)
 
     async def revoke_api_key(self, principal: Principal, key_id: str) -> None:
         """Make one of the caller's keys worthless, at once in this process (T12). Revoking it again is no error.
 
         Raises NotFoundError, for another's key too.
         """
-        if not await self._store.revoke_api_key(principal.org_id, principal.user_id, key_id, at=self._now()):
+        if not await self._keys.revoke_api_key(principal.org_id, principal.user_id, key_id, at=self._now()):
             raise NotFoundError("You have no API key with this id.")
         self._ended(ApiKeyCredential(key_id))
 
@@ -194,7 +198,7 @@ class Accounts:
             user = await self._store.create_first_user(email, password_hash, at=self._now(), tx=tx)
             if user is None:
                 return None
-            await self._store.create_api_key(user.org_id, user.id, made.key, api_keys.digest(made.secret), tx=tx)
+            await self._keys.create_api_key(user.org_id, user.id, made.key, api_keys.digest(made.secret), tx=tx)
             if keep is not None:
                 _keep(keep, made.secret)
         return made.secret

@@ -4,13 +4,14 @@ import asyncio
 import hmac
 import time
 from collections.abc import Callable, Hashable
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
 
-from monitord.domain.errors import ResourceExhaustedError, UnauthenticatedError, UnavailableError
+from monitord.domain.errors import NotFoundError, ResourceExhaustedError, UnauthenticatedError, UnavailableError
 from monitord.domain.instant import SECOND, Instant
+from monitord.domain.organisation import Role
 from monitord.identity import api_keys
 from monitord.identity.credential_cache import TTL_S, CredentialCache
 from monitord.identity.firebase_bearers import FirebaseBearers
@@ -36,12 +37,14 @@ _ENDED_SESSION = "The session of this access token has ended: sign in again with
 
 
 class ApiKeyState(msgspec.Struct, frozen=True, kw_only=True):
-    """An API key that is not revoked, as the database has it."""
+    """An API key that is not revoked, and whose owner is a member of its organisation, as the database has it."""
 
     key_id: str
     user_id: int
     org_id: int
     scope: Scope
+    role: Role
+    """The owner's, in the key's organisation."""
     digest: bytes
     expires_at: Instant | None
 
@@ -56,9 +59,17 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True):
     session_id: UUID
     user_id: int
     org_id: int
+    """The user's personal one."""
     session_version: int
     """The user's, now."""
     expires_at: Instant
+
+
+class Membership(NamedTuple):
+    """Somebody in an organisation."""
+
+    user_id: int
+    org_id: int
 
 
 class CredentialSource(Protocol):
@@ -70,6 +81,10 @@ class CredentialSource(Protocol):
 
     async def session_state(self, session_id: UUID) -> SessionState | None:
         """Return the session unless it is unknown or was ended; an expired one may come back."""
+        ...
+
+    async def role_of(self, member: Membership) -> Role | None:
+        """Return what a user may do in an organisation; None when they are no member."""
         ...
 
 
@@ -93,20 +108,25 @@ class Authenticator:
         self._on_use = on_use
         self._keys: CredentialCache[str, ApiKeyState] = CredentialCache(source.api_key_state, clock=clock)
         self._sessions: CredentialCache[UUID, SessionState] = CredentialCache(source.session_state, clock=clock)
+        self._roles: CredentialCache[Membership, Role] = CredentialCache(source.role_of, clock=clock)
         self._changed = asyncio.Event()
 
-    async def authenticate(self, authorization: str | None) -> Principal:
-        """Return whom the value of the ``authorization`` metadata proves.
+    async def authenticate(self, authorization: str | None, org_id: int | None = None) -> Principal:
+        """Return whom the value of the ``authorization`` metadata proves, as they act in an organisation.
 
-        Raises UnauthenticatedError, with a sentence that says what would be right and nothing of who exists;
-        UnavailableError when the database is away; ResourceExhaustedError under a flood of unknown keys.
+        Without ``org_id`` that is an API key's own, and a user's personal one. Raises UnauthenticatedError, with a
+        sentence that says what would be right and nothing of who exists; NotFoundError for an organisation that they
+        are no member of; UnavailableError when the database is away; ResourceExhaustedError under a flood of unknown
+        keys.
         """
         credential = _bearer(authorization)
         if credential.startswith(api_keys.PREFIX):
-            return await self._by_api_key(credential)
-        if self._firebase is not None and self._firebase.takes(credential):
-            return await self._firebase.authenticate(credential)
-        return await self._by_access_token(credential)
+            proven = await self._by_api_key(credential)
+        elif self._firebase is not None and self._firebase.takes(credential):
+            proven = await self._firebase.authenticate(credential)
+        else:
+            proven = await self._by_access_token(credential)
+        return proven if org_id in (None, proven.org_id) else await self._elsewhere(proven, org_id)
 
     async def still_valid(self, principal: Principal) -> bool:
         """Tell whether the credential of an open stream is still good (T12).
@@ -120,9 +140,11 @@ class Authenticator:
             key = await self._current(self._keys, credential.key_id)
             return key is not None and not self._has_passed(key.expires_at)
         if isinstance(credential, FirebaseCredential):
-            return self._firebase is not None and await self._firebase.still_valid(principal, credential)
-        session = await self._current(self._sessions, credential.session_id)
-        return session is not None and self._holds(session, credential)
+            proven = self._firebase is not None and await self._firebase.still_valid(principal, credential)
+        else:
+            session = await self._current(self._sessions, credential.session_id)
+            proven = session is not None and self._holds(session, credential)
+        return proven and await self._is_member(principal)
 
     async def wait_until_invalid(self, principal: Principal) -> None:
         """Return as soon as the credential stops being good: at once for what happens here, else within ten seconds.
@@ -148,8 +170,24 @@ class Authenticator:
                 self._firebase.forget(credential.uid)
         else:
             self._sessions.forget(credential.session_id)
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self._announce()
+
+    def forget_member(self, user_id: int, org_id: int) -> None:
+        """Make sure that the next use of a membership asks the database, keys included: call this after it changed."""
+        self._roles.forget(Membership(user_id, org_id))
+        self._keys.forget_where(lambda key: key.user_id == user_id and key.org_id == org_id)
+        self._announce()
+
+    async def _elsewhere(self, proven: Principal, org_id: int) -> Principal:
+        """Return a user as they act in another organisation than their personal one. A key acts in its own alone."""
+        role = None
+        if not isinstance(proven.credential, ApiKeyCredential):
+            role = await self._roles.get(Membership(proven.user_id, org_id))
+        if role is None:
+            raise NotFoundError(
+                f"There is no organisation {org_id} that this credential may act in.", organisation_id=str(org_id)
+            )
+        return msgspec.structs.replace(proven, org_id=org_id, role=role)
 
     async def _by_api_key(self, text: str) -> Principal:
         key_id = api_keys.parse_id(text)
@@ -163,7 +201,7 @@ class Authenticator:
         if key is None or not right or self._has_passed(key.expires_at):
             raise UnauthenticatedError(_WRONG_API_KEY)
         self._on_use(key_id)
-        return Principal(key.user_id, key.org_id, key.scope, ApiKeyCredential(key_id))
+        return Principal(key.user_id, key.org_id, key.scope, ApiKeyCredential(key_id), key.role)
 
     async def _by_access_token(self, token: str) -> Principal:
         claims = self._tokens.verify_access(token)
@@ -190,6 +228,16 @@ class Authenticator:
         if state is None or state.expires_at is None:
             return TTL_S
         return max(0.0, min(TTL_S, (state.expires_at - self._now()) / SECOND))
+
+    async def _is_member(self, principal: Principal) -> bool:
+        try:
+            return await self._roles.get(Membership(principal.user_id, principal.org_id)) is not None
+        except (UnavailableError, ResourceExhaustedError):
+            return True  # they were when they began
+
+    def _announce(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     async def _current(self, cache: CredentialCache[K, V], key: K) -> V | None:
         try:

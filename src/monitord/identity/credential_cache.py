@@ -67,6 +67,12 @@ class CredentialCache(Generic[K, V]):
         self._generation += 1
         self._entries.pop(key, None)
 
+    def forget_where(self, matches: Callable[[V], bool]) -> None:
+        """Forget each whose state matches, as ``forget`` does."""
+        self._generation += 1
+        for key in [key for key, (_, state) in self._entries.items() if matches(state)]:
+            del self._entries[key]
+
     def _fresh(self, key: K) -> V | None:
         entry = self._entries.get(key)
         if entry is None or self._clock() >= entry[0]:

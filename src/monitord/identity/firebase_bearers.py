@@ -91,7 +91,7 @@ class FirebaseBearers:
             user = await self._users.get(credential.uid)
         except (UnavailableError, ResourceExhaustedError):
             return True
-        return user is not None and (user.user_id, user.org_id) == (principal.user_id, principal.org_id)
+        return user is not None and user.user_id == principal.user_id
 
     def next_look_s(self, credential: FirebaseCredential) -> float:
         """Return after how many seconds to ask ``still_valid`` again."""

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from monitord.domain.instant import Instant
+from monitord.domain.organisation import Role
 
 
 class Scope(IntEnum):
@@ -63,6 +64,8 @@ class Principal(msgspec.Struct, frozen=True):
 
     user_id: int
     org_id: int
-    """The organisation whose rows they see; the first argument of every storage function (T9)."""
+    """The organisation that they act in and whose rows they see; the first argument of every storage function (T9)."""
     scope: Scope
     credential: Credential
+    role: Role = Role.OWNER
+    """What they may do there, whatever the credential's scope: both have to allow it."""

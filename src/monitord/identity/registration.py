@@ -40,11 +40,11 @@ class AccountStore(Protocol):
         """Return the account with a normalised address."""
         ...
 
-    async def user(self, org_id: int, user_id: int) -> User | None:
-        """Return a user of an organisation."""
+    async def user(self, user_id: int) -> User | None:
+        """Return a user."""
         ...
 
-    async def role(self, org_id: int, user_id: int) -> str | None:
+    async def role(self, user_id: int) -> str | None:
         """Return ``ADMIN`` or ``USER``; None when there is no such user."""
         ...
 
@@ -120,14 +120,14 @@ class Registration:
 
     async def invite(self, principal: Principal, email: str) -> None:
         """Invite somebody to register. For administrators of this monitord; raises PermissionDeniedError for others."""
-        if await self._store.role(principal.org_id, principal.user_id) != "ADMIN":
+        if await self._store.role(principal.user_id) != "ADMIN":
             raise PermissionDeniedError("Only administrators of this monitord invite people.")
         email = _address(email)
         post = self._required_post()
         if await self._store.account(email) is not None:
             raise AlreadyExistsError(f"{email} has an account already.", email=email)
         self._by_address.take(email)
-        inviter = await self._store.user(principal.org_id, principal.user_id)
+        inviter = await self._store.user(principal.user_id)
         proof = await self._proofs.ask(Claim(purpose=Purpose.INVITE, email=email))
         post(letters.invitation(email, inviter.email if inviter else "Somebody", proof, self._key("invitation")))
 
@@ -154,7 +154,7 @@ class Registration:
         Raises UnauthenticatedError for a wrong password, which counts as a failure to sign in; InvalidArgumentError.
         """
         passwords.check_new(new, "new_password")
-        user = await self._store.user(principal.org_id, principal.user_id)
+        user = await self._store.user(principal.user_id)
         account = None if user is None else await self._store.account(user.email)
         if account is None:
             raise UnauthenticatedError("The account of this credential does not exist any more.")

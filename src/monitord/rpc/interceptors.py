@@ -25,7 +25,13 @@ from monitord.rpc import errors
 from monitord.rpc.callers import caller_address
 from monitord.rpc.context import current_peer, current_principal
 from monitord.rpc.limits import CallLimit
-from monitord.rpc.permissions import Rule
+from monitord.rpc.permissions import Rule, require
+
+ORGANISATION_KEY = "x-monitord-organisation"
+"""The metadata that chooses the organisation in which a user acts; without it, their personal one."""
+
+_LONGEST_ID = 19
+"""Digits of 2^63."""
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 Handler: TypeAlias = Any
@@ -39,8 +45,11 @@ _log = structlog.get_logger(__name__)
 class Authenticator(Protocol):
     """Tells who is asking."""
 
-    async def authenticate(self, authorization: str | None) -> Principal:
-        """Return whom the ``authorization`` metadata proves; raise UnauthenticatedError if nobody."""
+    async def authenticate(self, authorization: str | None, org_id: int | None = None) -> Principal:
+        """Return whom the ``authorization`` metadata proves, as they act in an organisation; None: in their own.
+
+        Raises UnauthenticatedError if nobody, NotFoundError if they are no member of it.
+        """
         ...
 
 
@@ -171,11 +180,8 @@ class Edge(grpc.aio.ServerInterceptor):
         if rule.scope is None:
             current_actor.set(Actor(address=peer, method=method))
             return peer
-        principal = await self._authenticator.authenticate(_authorization(context))
-        if principal.scope < rule.scope:
-            raise PermissionDeniedError(
-                f"this needs a credential of scope {rule.scope.name}, and yours is {principal.scope.name}"
-            )
+        principal = await self._authenticator.authenticate(*_proof(context))
+        require(rule, principal)
         current_principal.set(principal)
         user_id, credential = principal.user_id, credential_name(principal.credential)
         current_actor.set(Actor(user_id=user_id, credential=credential, address=peer, method=method))
@@ -188,14 +194,24 @@ class Edge(grpc.aio.ServerInterceptor):
         )
 
 
-def _authorization(context: Context) -> str | None:
-    found: str | None = None
+def _proof(context: Context) -> tuple[str | None, int | None]:
+    """Return the caller's proof of identity, and the organisation in which they want to act, if they say so."""
+    proof: str | None = None
+    org_id: int | None = None
     for key, value in context.invocation_metadata() or ():
         if key == "authorization":
-            if found is not None:
+            if proof is not None:
                 raise UnauthenticatedError("send the metadata `authorization` once")
-            found = str(value)
-    return found
+            proof = str(value)
+        elif key == ORGANISATION_KEY:
+            org_id = _organisation(str(value))
+    return proof, org_id
+
+
+def _organisation(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= _LONGEST_ID and 0 < int(text) < 2**63):
+        raise InvalidArgumentError([Violation("", f"the metadata `{ORGANISATION_KEY}` must be an organisation's id")])
+    return int(text)
 
 
 def _time_left_s(context: Any) -> float | None:

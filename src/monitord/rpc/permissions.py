@@ -2,30 +2,49 @@
 
 from dataclasses import dataclass
 
-from monitord.identity.principal import Scope
+from monitord.domain.errors import PermissionDeniedError
+from monitord.domain.organisation import Role
+from monitord.identity.principal import Principal, Scope
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a method asks of a call."""
+    """What a method asks of a call. Credential and role both have to allow it."""
 
     scope: Scope | None
     """The least scope of the caller's credential; None: no proof of identity is needed."""
+    role: Role = Role.VIEWER
+    """The least role of the caller in the organisation in which they act."""
     default_deadline_s: float = 10.0
     """How long a unary call may take when the caller names no deadline."""
     longest_deadline_s: float = 60.0
     """How long it may take at most, whatever the caller says."""
 
 
+def require(rule: Rule, principal: Principal) -> None:
+    """Raise PermissionDeniedError, which says what is missing, unless a rule lets somebody in."""
+    if rule.scope is not None and principal.scope < rule.scope:
+        raise PermissionDeniedError(
+            f"this needs a credential of scope {rule.scope.name}, and yours is {principal.scope.name}"
+        )
+    if principal.role < rule.role:
+        raise PermissionDeniedError(
+            f"this needs the role {rule.role.name} in the organisation {principal.org_id}, and yours is "
+            f"{principal.role.name}"
+        )
+
+
 _READ = Rule(Scope.READ)
-_WRITE = Rule(Scope.WRITE)
-_ADMIN = Rule(Scope.ADMIN)
+_WRITE = Rule(Scope.WRITE, Role.EDITOR)
+_OWN = Rule(Scope.ADMIN)
+"""The caller's own account and keys: whoever they are in the organisation."""
+_MANAGE = Rule(Scope.ADMIN, Role.ADMIN)
 _PUBLIC = Rule(None)
-_ONE_CHECK = Rule(Scope.WRITE, default_deadline_s=130.0, longest_deadline_s=130.0)
+_ONE_CHECK = Rule(Scope.WRITE, Role.EDITOR, default_deadline_s=130.0, longest_deadline_s=130.0)
 """A check may take 60 s, and may have to wait for one under way; the handlers know the monitor's own timeout."""
-_ONE_MESSAGE = Rule(Scope.WRITE, default_deadline_s=40.0)
+_ONE_MESSAGE = Rule(Scope.WRITE, Role.EDITOR, default_deadline_s=40.0)
 """An attempt to deliver may take 30 s."""
-_MANY_WRITES = Rule(Scope.WRITE, default_deadline_s=30.0)
+_MANY_WRITES = Rule(Scope.WRITE, Role.EDITOR, default_deadline_s=30.0)
 
 _MONITORS = "/monitord.v1.MonitorService/"
 _LOGS = "/monitord.v1.CheckLogService/"
@@ -85,19 +104,19 @@ RULES: dict[str, Rule] = {
     _AUTH + "Logout": _PUBLIC,
     _AUTH + "LoginWithIdToken": _PUBLIC,
     _AUTH + "GetUser": _READ,
-    _AUTH + "CreateApiKey": _ADMIN,
-    _AUTH + "ListApiKeys": _ADMIN,
-    _AUTH + "RevokeApiKey": _ADMIN,
-    "/monitord.v1.AuditService/ListAuditEvents": _ADMIN,
+    _AUTH + "CreateApiKey": _OWN,
+    _AUTH + "ListApiKeys": _OWN,
+    _AUTH + "RevokeApiKey": _OWN,
+    "/monitord.v1.AuditService/ListAuditEvents": _MANAGE,
     _ACCOUNTS + "Register": _PUBLIC,
     _ACCOUNTS + "VerifyEmail": _PUBLIC,
     _ACCOUNTS + "RequestPasswordReset": _PUBLIC,
     _ACCOUNTS + "ResetPassword": _PUBLIC,
-    _ACCOUNTS + "ChangePassword": _ADMIN,
-    _ACCOUNTS + "InviteUser": _ADMIN,
-    _ACCOUNTS + "UpdateUser": _ADMIN,
-    _ACCOUNTS + "ListSessions": _ADMIN,
-    _ACCOUNTS + "RevokeSession": _ADMIN,
+    _ACCOUNTS + "ChangePassword": _OWN,
+    _ACCOUNTS + "InviteUser": _OWN,
+    _ACCOUNTS + "UpdateUser": _OWN,
+    _ACCOUNTS + "ListSessions": _OWN,
+    _ACCOUNTS + "RevokeSession": _OWN,
     "/grpc.health.v1.Health/Check": _PUBLIC,
     "/grpc.health.v1.Health/List": _PUBLIC,
     "/grpc.health.v1.Health/Watch": _PUBLIC,

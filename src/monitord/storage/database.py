@@ -249,3 +249,8 @@ async def _nothing_to_reset(_: Connection) -> None:
 def _sentence(error: BaseException) -> str:
     text = str(error) or "no answer in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
     return text.rstrip(".") + "."
+
+
+def touched(status: str) -> int:
+    """Return how many rows a command touched, from its tag, such as ``UPDATE 1``."""
+    return int(status.rpartition(" ")[2])

@@ -20,6 +20,8 @@ from monitord.identity.upkeep import Upkeep
 from monitord.identity.vault import Vault
 from monitord.storage.accounts import AccountStore
 from monitord.storage.address_proofs import AddressProofStore
+from monitord.storage.api_keys import ApiKeyStore
+from monitord.storage.credentials import CredentialStore
 from monitord.storage.database import Database
 
 ADMIN = "admin@localhost"
@@ -50,16 +52,19 @@ class Identity:
         self.hasher = Passwords(cost=4)
         self.tokens = Tokens(Vault([bytes(32)]).derive, now=clock.now)
         self.throttle = LoginThrottle(clock=clock.monotonic)
-        self.upkeep = Upkeep(self.store, now=clock.now)
+        self.credentials = CredentialStore(database)
+        self.upkeep = Upkeep(self.credentials, now=clock.now)
         self.authenticator = Authenticator(
-            self.store, self.tokens, now=clock.now, on_use=self.upkeep.note_use, clock=clock.monotonic
+            self.credentials, self.tokens, now=clock.now, on_use=self.upkeep.note_use, clock=clock.monotonic
         )
         self.sessions = Sessions(
             self.store, self.hasher, self.tokens, self.throttle, now=clock.now, ended=self.authenticator.forget
         )
         self.letters: list[Letter] = []
         self.registration = self.registering(RegistrationMode.OPEN)
-        self.accounts = Accounts(self.store, self.hasher, now=clock.now, ended=self.authenticator.forget)
+        self.accounts = Accounts(
+            self.store, ApiKeyStore(database), self.hasher, now=clock.now, ended=self.authenticator.forget
+        )
 
     def registering(self, mode: RegistrationMode, *, mail: bool = True) -> Registration:
         """Return what registers people, by another rule than ``open``."""

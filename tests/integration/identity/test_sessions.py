@@ -273,7 +273,7 @@ async def test_only_sessions_long_over_are_purged(identity: Identity) -> None:
     alive = (await identity.sessions.login(ADMIN, PASSWORD, PEER)).tokens
     now = identity.clock.now()
 
-    assert await identity.store.purge_sessions(now - 25 * DAY) == 0
-    assert await identity.store.purge_sessions(now) == 1
-    assert await identity.store.purge_sessions(now + 10 * DAY) == 1
+    assert await identity.credentials.purge_sessions(now - 25 * DAY) == 0
+    assert await identity.credentials.purge_sessions(now) == 1
+    assert await identity.credentials.purge_sessions(now + 10 * DAY) == 1
     assert await identity.sessions.refresh(alive.refresh_token)

@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import grpc
+import msgspec
 import pytest
 from grpc import StatusCode
 from structlog.testing import capture_logs
 
 from monitord.domain.errors import NotFoundError, UnauthenticatedError
+from monitord.domain.organisation import Role
 from monitord.identity.principal import ApiKeyCredential, Principal, Scope
 from monitord.rpc import context as call_context
 from monitord.rpc.interceptors import Edge
@@ -37,14 +39,16 @@ _USERS = {
     "ann": Principal(1, 10, Scope.WRITE, ApiKeyCredential("ann")),
     "bob": Principal(2, 20, Scope.WRITE, ApiKeyCredential("bob")),
     "reader": Principal(3, 30, Scope.READ, ApiKeyCredential("reader")),
+    "viewer": Principal(4, 10, Scope.ADMIN, ApiKeyCredential("viewer"), Role.VIEWER),
 }
 
 
 class Doorman:
-    async def authenticate(self, authorization: str | None) -> Principal:
+    async def authenticate(self, authorization: str | None, org_id: int | None = None) -> Principal:
         if authorization not in _USERS:
             raise UnauthenticatedError("who are you?")
-        return _USERS[authorization]
+        known = _USERS[authorization]
+        return known if org_id is None else msgspec.structs.replace(known, org_id=org_id)
 
 
 async def _answer() -> monitor_service_pb2.GetMonitorResponse:
@@ -152,6 +156,33 @@ async def test_a_lesser_scope_is_refused_and_told_what_is_needed(gate: Gate) -> 
     assert is_refused(refused, StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED")
     assert refused.message == "this needs a credential of scope WRITE, and yours is READ"
     await gate.raw(GET, metadata=READER)
+
+
+async def test_a_lesser_role_is_refused_and_told_what_is_needed(gate: Gate) -> None:
+    refused = await refusal(gate.raw(CREATE, metadata=(("authorization", "viewer"),)))
+    is_refused(refused, StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED")
+    assert "EDITOR" in refused.message
+    assert "VIEWER" in refused.message
+
+
+async def test_metadata_choose_the_organisation(gate: Gate) -> None:
+    seen = []
+
+    async def run() -> Any:
+        seen.append(call_context.principal().org_id)
+        return await _answer()
+
+    gate.monitors.run = run
+    await gate.raw(GET, metadata=(*ANN, ("x-monitord-organisation", "77")))
+    await gate.raw(GET)
+    assert seen == [77, 10]
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "x", "9" * 19, "9" * 40, "1,2"])
+async def test_an_organisation_that_can_be_none_is_a_wrong_argument(gate: Gate, text: str) -> None:
+    refused = await refusal(gate.raw(GET, metadata=(*ANN, ("x-monitord-organisation", text))))
+    is_refused(refused, StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+    assert "x-monitord-organisation" in refused.message
 
 
 async def test_a_method_without_a_rule_is_refused_to_everyone(gate: Gate) -> None:

@@ -6,10 +6,11 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
-from monitord.domain.errors import ResourceExhaustedError, UnauthenticatedError, UnavailableError
+from monitord.domain.errors import NotFoundError, ResourceExhaustedError, UnauthenticatedError, UnavailableError
 from monitord.domain.instant import DAY, MINUTE, SECOND, Instant
+from monitord.domain.organisation import Role
 from monitord.identity import api_keys
-from monitord.identity.authenticator import ApiKeyState, Authenticator, SessionState
+from monitord.identity.authenticator import ApiKeyState, Authenticator, Membership, SessionState
 from monitord.identity.credential_cache import TTL_S
 from monitord.identity.principal import ApiKeyCredential, Principal, Scope, SessionCredential
 from monitord.identity.tokens import Tokens
@@ -25,6 +26,7 @@ class FakeDatabase:
     def __init__(self) -> None:
         self.keys: dict[str, ApiKeyState] = {}
         self.sessions: dict[UUID, SessionState] = {}
+        self.members: dict[Membership, Role] = {Membership(7, 70): Role.OWNER}
         self.queries = 0
         self.at_once = 0
         self.most_at_once = 0
@@ -40,6 +42,12 @@ class FakeDatabase:
     async def session_state(self, session_id: UUID) -> SessionState | None:
         async with self._query():
             found = self.sessions.get(session_id)
+            await asyncio.sleep(self.slow_s)
+            return found
+
+    async def role_of(self, member: Membership) -> Role | None:
+        async with self._query():
+            found = self.members.get(member)
             await asyncio.sleep(self.slow_s)
             return found
 
@@ -71,10 +79,18 @@ class World:
     def now(self) -> Instant:
         return BEGIN + round(asyncio.get_running_loop().time() * SECOND)
 
-    def add_key(self, scope: Scope = Scope.WRITE, expires_at: Instant | None = None) -> tuple[str, str]:
+    def add_key(
+        self, scope: Scope = Scope.WRITE, expires_at: Instant | None = None, role: Role = Role.OWNER
+    ) -> tuple[str, str]:
         key_id, text = api_keys.generate()
         self.database.keys[key_id] = ApiKeyState(
-            key_id=key_id, user_id=7, org_id=70, scope=scope, digest=api_keys.digest(text), expires_at=expires_at
+            key_id=key_id,
+            user_id=7,
+            org_id=70,
+            scope=scope,
+            role=role,
+            digest=api_keys.digest(text),
+            expires_at=expires_at,
         )
         return key_id, f"Bearer {text}"
 
@@ -342,6 +358,73 @@ async def test_a_cancelled_lookup_leaves_the_others_their_answer(world: World) -
 
 
 def test_no_digest_is_in_the_representation() -> None:
-    state = ApiKeyState(key_id="k", user_id=1, org_id=1, scope=Scope.READ, digest=b"swordfish", expires_at=None)
+    state = ApiKeyState(
+        key_id="k", user_id=1, org_id=1, scope=Scope.READ, role=Role.OWNER, digest=b"swordfish", expires_at=None
+    )
 
     assert "swordfish" not in repr(state)
+
+
+async def test_a_user_acts_in_their_own_organisation_unless_they_say_otherwise(world: World) -> None:
+    _, header = world.add_session()
+    world.database.members[Membership(7, 71)] = Role.VIEWER
+
+    own = await world.authenticator.authenticate(header)
+    there = await world.authenticator.authenticate(header, 71)
+
+    assert (own.org_id, own.role) == (70, Role.OWNER)
+    assert (there.org_id, there.role, there.user_id, there.credential) == (71, Role.VIEWER, 7, own.credential)
+    assert await world.authenticator.authenticate(header, 70) == own
+
+
+async def test_nobody_acts_where_they_are_no_member(world: World) -> None:
+    """T9, T10: what a call asks for gives nobody anything."""
+    _, session = world.add_session()
+    _, key = world.add_key()
+    world.database.members[Membership(8, 72)] = Role.OWNER
+    world.database.members[Membership(7, 71)] = Role.OWNER
+
+    for header, org_id in ((session, 72), (session, 99), (key, 71), (key, 72)):
+        with pytest.raises(NotFoundError):
+            await world.authenticator.authenticate(header, org_id)
+    assert (await world.authenticator.authenticate(key, 70)).org_id == 70
+
+
+async def test_a_key_has_its_owners_role(world: World) -> None:
+    _, key = world.add_key(Scope.ADMIN, role=Role.VIEWER)
+
+    assert (await world.authenticator.authenticate(key)).role is Role.VIEWER
+
+
+async def test_a_changed_membership_counts_at_once_and_ends_streams(world: World) -> None:
+    """T12: here at once; what another process changed, within the time that roles are remembered."""
+    key_id, key = world.add_key()
+    _, session = world.add_session()
+    world.database.members[Membership(7, 71)] = Role.EDITOR
+    by_key = await world.authenticator.authenticate(key)
+    there = await world.authenticator.authenticate(session, 71)
+    streams = [asyncio.create_task(world.authenticator.wait_until_invalid(each)) for each in (by_key, there)]
+    await asyncio.sleep(1)
+
+    del world.database.members[Membership(7, 71)], world.database.keys[key_id]
+    world.authenticator.forget_member(7, 71)
+    world.authenticator.forget_member(7, 70)
+
+    began = asyncio.get_running_loop().time()
+    await asyncio.gather(*streams)
+    assert asyncio.get_running_loop().time() - began < 0.1
+    with pytest.raises(NotFoundError):
+        await world.authenticator.authenticate(session, 71)
+    await refused(world.authenticator.authenticate(key))
+
+
+async def test_a_stream_elsewhere_stands_while_the_database_is_away(world: World) -> None:
+    _, session = world.add_session()
+    world.database.members[Membership(7, 71)] = Role.EDITOR
+    there = await world.authenticator.authenticate(session, 71)
+    own = await world.authenticator.authenticate(session)
+    world.database.away = True
+    await asyncio.sleep(2 * TTL_S)
+
+    assert await world.authenticator.still_valid(there)
+    assert await world.authenticator.still_valid(own)

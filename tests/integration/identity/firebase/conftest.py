@@ -56,7 +56,7 @@ async def world_of(database: Database, account: str, *, development: bool) -> As
         read_service_account(account), database, now=clock.now, development=development, clock=clock.monotonic
     )
     identity.authenticator = Authenticator(
-        identity.store,
+        identity.credentials,
         identity.tokens,
         now=clock.now,
         on_use=identity.upkeep.note_use,
