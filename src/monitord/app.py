@@ -122,7 +122,7 @@ class App:
             now=self._clock.now,
             others=[
                 route
-                for each in (self._notification.pages, self._identification.pages, self._observation, self._bridge)
+                for each in (self._notification.pages, *self._identification.pages, self._observation, self._bridge)
                 if each is not None
                 for route in each.routes()
             ],
@@ -241,6 +241,7 @@ class App:
                 incidents=self._notification.incident_service(self._identification.authenticator, self._clock.now),
                 alerts=self._notification.alert_service(),
                 accounts=self._identification.account_service(),
+                organisations=self._identification.organisation_service(requests, engine),
                 audit=AuditService(self._audit_log),
                 maintenance=MaintenanceService(
                     self._windows, requests, changed=self._calendar.poke, now=self._clock.now

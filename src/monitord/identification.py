@@ -12,6 +12,8 @@ from monitord.firebase import Firebase
 from monitord.identity.accounts import Accounts
 from monitord.identity.address_proofs import AddressProofs
 from monitord.identity.authenticator import Authenticator
+from monitord.identity.invitations import Invitations
+from monitord.identity.organisations import Organisations
 from monitord.identity.passwords import Passwords
 from monitord.identity.registration import Registration
 from monitord.identity.sessions import Sessions
@@ -20,8 +22,11 @@ from monitord.identity.tokens import Tokens
 from monitord.identity.upkeep import Upkeep
 from monitord.identity.vault import Vault
 from monitord.pages.accounts import AccountPages
+from monitord.pages.invitations import InvitationPages
 from monitord.rpc.accounts import AccountService
 from monitord.rpc.auth import AuthHandler, RequestLedger
+from monitord.rpc.engine import Engine
+from monitord.rpc.organisations import OrganisationService
 from monitord.settings import Settings
 from monitord.storage.accounts import AccountStore
 from monitord.storage.address_proofs import AddressProofStore
@@ -29,6 +34,8 @@ from monitord.storage.api_keys import ApiKeyStore
 from monitord.storage.audit_log import AuditLog
 from monitord.storage.credentials import CredentialStore
 from monitord.storage.database import Database
+from monitord.storage.memberships import InvitationStore, MembershipStore
+from monitord.storage.organisations import OrganisationStore
 
 _MAX_NOTES = 100
 """Of wrong passwords, under way; those beyond are not written: guessing is limited before it gets there (T14)."""
@@ -77,18 +84,26 @@ class Identification:
             welcome=None if self._firebase is None else self._firebase.welcome,
         )
         self._id_tokens = None if self._firebase is None else self._firebase.sign_in(self._sessions, throttle)
+        changed = self.authenticator.forget_member
+        members = MembershipStore(database)
+        self._organisations = Organisations(OrganisationStore(database), members, now=now, changed=changed)
+        self._invitations = Invitations(members, InvitationStore(database), base, post=post, now=now, changed=changed)
         self._registration = Registration(
             store,
             AddressProofs(AddressProofStore(database), vault.derive, base, now=now),
             self._passwords,
             self._sessions,
             throttle,
+            self._invitations,
             mode=settings.registration,
             post=post,
             now=now,
             ended=ended,
         )
-        self.pages = AccountPages(self._registration)
+        self.pages = (
+            AccountPages(self._registration),
+            InvitationPages(self._invitations, self._registration),
+        )
 
     def auth_service(self, requests: RequestLedger) -> AuthHandler:
         """Return what serves signing in and keys."""
@@ -97,6 +112,10 @@ class Identification:
     def account_service(self) -> AccountService:
         """Return what serves accounts."""
         return AccountService(self._registration, self.accounts)
+
+    def organisation_service(self, requests: RequestLedger, engine: Engine) -> OrganisationService:
+        """Return what serves organisations and their members."""
+        return OrganisationService(self._organisations, self._invitations, requests, engine)
 
     async def close(self) -> None:
         """End what is open."""

@@ -20,6 +20,7 @@ from monitord.domain.kinds.dns import DnsMatch, DnsRecordType, DnsTransport
 from monitord.domain.kinds.http import Comparison, HttpVersion, TlsRequirement
 from monitord.domain.kinds.tls import TlsVersion
 from monitord.domain.monitor import MonitorSpec
+from monitord.domain.organisation import Role
 from monitord.domain.queries import ApplyAction, MonitorOrder
 from monitord.domain.tail import TailEndReason
 from monitord.identity.principal import Scope
@@ -37,6 +38,7 @@ from monitord.rpc.heartbeats import HeartbeatService
 from monitord.rpc.incidents import IncidentService
 from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.monitors import MonitorService
+from monitord.rpc.organisations import OrganisationService
 from monitord.rpc.permissions import RULES
 from monitord.rpc.server import SERVICE_NAMES
 from monitord.v1 import (
@@ -59,6 +61,7 @@ from monitord.v1 import (
     maintenance_service_pb2,
     monitor_pb2,
     monitor_service_pb2,
+    organisation_service_pb2,
     tls_check_pb2,
 )
 
@@ -76,6 +79,7 @@ OURS: list[ServiceDescriptor] = [
         alert_service_pb2,
         auth_service_pb2,
         account_service_pb2,
+        organisation_service_pb2,
         audit_service_pb2,
     )
     for service in file.DESCRIPTOR.services_by_name.values()
@@ -94,6 +98,7 @@ HANDLERS: dict[str, type] = {
     "IncidentService": IncidentService,
     "AlertService": AlertService,
     "AccountService": AccountService,
+    "OrganisationService": OrganisationService,
     "AuditService": AuditService,
 }
 
@@ -112,21 +117,34 @@ def test_every_method_has_a_rule_and_every_rule_a_method() -> None:
     assert {service.full_name for service in OURS} == set(SERVICE_NAMES)
 
 
-def test_nothing_is_changed_with_a_scope_that_is_for_looking() -> None:
+_OWN_AFFAIRS = {
+    *("Logout", "CreateApiKey", "ListApiKeys", "RevokeApiKey", "ChangePassword", "InviteUser", "UpdateUser"),
+    *("ListSessions", "RevokeSession", "CreateOrganisation", "ListOrganisations", "LeaveOrganisation"),
+    *("ListOwnInvitations", "AcceptInvitation", "DeclineInvitation"),
+}
+"""What a caller does about themselves: their role in the organisation plays no part."""
+
+
+def test_nothing_is_changed_by_those_who_may_look() -> None:
     looks = ("Get", "List", "Tail", "Watch", "Export", "Explain")
     for method in methods(OURS):
-        scope = RULES[path_of(method)].scope
-        if scope is not None:
-            assert (scope is Scope.READ) <= method.name.startswith(looks), method.full_name
-    of_the_account = {method.name for method in methods(OURS) if method.containing_service.name == "AccountService"}
-    keys = {method.name for method in methods(OURS) if "ApiKey" in method.name}
-    for_all_of_it = keys | of_the_account | {"ListAuditEvents"}
-    assert for_all_of_it == {
-        method.name
-        for method in methods(OURS)
-        if RULES[path_of(method)].scope is Scope.ADMIN
-        or (method.name in of_the_account and RULES[path_of(method)].scope is None)
-    }
+        rule = RULES[path_of(method)]
+        if rule.scope is None:
+            continue
+        assert (rule.scope is Scope.READ) <= method.name.startswith(looks), method.full_name
+        if rule.role is Role.VIEWER and not method.name.startswith(looks):
+            assert method.name in _OWN_AFFAIRS, method.full_name
+
+
+def test_accounts_and_members_need_a_credential_for_all_of_it() -> None:
+    for method in methods(OURS):
+        rule = RULES[path_of(method)]
+        about_people = method.containing_service.name in ("AccountService", "OrganisationService", "AuditService")
+        if (about_people or "ApiKey" in method.name) and rule.scope is not None:
+            assert rule.scope is (Scope.ADMIN if method.name not in _FOR_ALL_MEMBERS else Scope.READ), method.full_name
+
+
+_FOR_ALL_MEMBERS = {"GetOrganisation", "ListMembers"}
 
 
 @pytest.mark.parametrize("method", methods(OURS), ids=lambda method: method.full_name)

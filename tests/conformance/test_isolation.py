@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc import StatusCode
 
+from monitord.identity.sessions import SignIn
 from monitord.storage.database import Database
 from monitord.v1 import (
     account_service_pb2,
@@ -21,6 +22,8 @@ from monitord.v1 import (
     maintenance_pb2,
     maintenance_service_pb2,
     monitor_service_pb2,
+    organisation_pb2,
+    organisation_service_pb2,
 )
 from tests.conformance.test_contract import OURS, methods, path_of
 from tests.integration.identity.conftest import ADMIN, PASSWORD
@@ -29,6 +32,7 @@ from tests.support.rpc_server import Api, refusal
 Path = tuple[str, ...]
 
 IGNORED = {
+    ("CreateOrganisation", ("request_id",)),
     # "Ignored in CreateMonitor and ApplyMonitors": what they name by it must not be touched, see below.
     ("CreateMonitor", ("monitor", "id")),
     ("ApplyMonitors", ("monitors", "id")),
@@ -108,6 +112,8 @@ def request_of(method: MethodDescriptor, path: Path, value: object) -> Any:
         request.contact.webhook.url = "https://example.net/"
     if method.name == "ConfirmContact":
         request.code = "12345678"
+    if method.name == "UpdateMember":
+        request.role = organisation_pb2.ROLE_VIEWER
     if method.name == "ExplainAlert":
         request.monitor_id, request.contact_id = request.monitor_id or 1, request.contact_id or 1
     if method.name in ("SetAlertConfig", "DeleteAlertConfig"):
@@ -165,10 +171,20 @@ async def things_of_ann(api: Api) -> dict[str, object]:
     contact = (await api.contacts.CreateContact(asked, metadata=api.ann.metadata)).contact
     await api.mailbox.next()
     outage = await outage_of(api, monitor.id, contact.id)
+    team = organisation_service_pb2.CreateOrganisationRequest(display_name="ann's")
+    organisation = (await api.organisations.CreateOrganisation(team, metadata=session_of(signed_in))).organisation
+    there = (*session_of(signed_in), ("x-monitord-organisation", str(organisation.id)))
+    guest = organisation_service_pb2.InviteMemberRequest(email="guest@example.org", role=organisation_pb2.ROLE_VIEWER)
+    invitation = (await api.organisations.InviteMember(guest, metadata=there)).invitation
     return outage | {
+        "organisation": organisation.id, "invitation": invitation.id, "member": api.ann.principal.user_id,
         "session": sessions.sessions[0].id,
         "monitor": monitor.id, "key": key.id, "window": stored.id, "job": job.id, "contact": contact.id,
     }  # fmt: skip
+
+
+def session_of(signed_in: SignIn) -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {signed_in.tokens.access_token}"),)
 
 
 async def outage_of(api: Api, monitor_id: int, contact_id: int) -> dict[str, object]:
@@ -194,6 +210,12 @@ async def outage_of(api: Api, monitor_id: int, contact_id: int) -> dict[str, obj
 def thing_for(method: MethodDescriptor, path: Path) -> str:
     if "ApiKey" in method.name:
         return "key"
+    if path[-1] == "user_id":
+        return "member"
+    if "Invitation" in method.name:
+        return "invitation"
+    if "Organisation" in method.name:
+        return "organisation"
     if method.name == "RevokeSession":
         return "session"
     if "Ping" in method.name:

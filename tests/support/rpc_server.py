@@ -37,6 +37,7 @@ from monitord.rpc.heartbeats import HeartbeatService
 from monitord.rpc.incidents import IncidentService
 from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.monitors import MonitorService
+from monitord.rpc.organisations import OrganisationService
 from monitord.rpc.private_door import PrivateDoor
 from monitord.rpc.server import RpcServer, Services
 from monitord.rpc.specs import SpecReader
@@ -68,6 +69,7 @@ from monitord.v1 import (
     monitor_pb2,
     monitor_service_pb2,
     monitor_service_pb2_grpc,
+    organisation_service_pb2_grpc,
 )
 from tests.integration.identity.conftest import ADMIN, PASSWORD, Identity
 
@@ -255,6 +257,7 @@ class Api:
         self.incidents = incident_service_pb2_grpc.IncidentServiceStub(self.channel)
         self.alerts = alert_service_pb2_grpc.AlertServiceStub(self.channel)
         self.accounts = account_service_pb2_grpc.AccountServiceStub(self.channel)
+        self.organisations = organisation_service_pb2_grpc.OrganisationServiceStub(self.channel)
         self.audit = audit_service_pb2_grpc.AuditServiceStub(self.channel)
         self.heartbeats = heartbeat_service_pb2_grpc.HeartbeatServiceStub(self.channel)
         self.maintenance = maintenance_service_pb2_grpc.MaintenanceServiceStub(self.channel)
@@ -303,6 +306,9 @@ async def running_api(database: Database, *, real_feed: bool = False) -> AsyncIt
         ),
         audit=AuditService(AuditLog(database)),
         accounts=AccountService(identity.registration, identity.accounts),
+        organisations=OrganisationService(
+            identity.organisations, identity.invitations, requests, Engine(engine, engine, engine)
+        ),
         auth=AuthHandler(identity.sessions, identity.accounts, requests),
         heartbeats=HeartbeatService(
             HeartbeatStore(database),

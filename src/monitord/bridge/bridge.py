@@ -2,7 +2,8 @@
 
 It speaks https://connectrpc.com/docs/protocol: POST, JSON and protobuf, unary calls and streams of the server. It
 decides nothing of its own: who calls, what they may, and what is wrong with a request is all said by the server, once
-for everybody. Calls by GET, compression, and metadata besides the proof are left out; the protocol lets a server do so.
+for everybody. Calls by GET, compression, and metadata besides the proof and the organisation are left out; the protocol
+lets a server do so.
 """
 
 import contextlib

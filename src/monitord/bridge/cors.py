@@ -12,7 +12,9 @@ from aiohttp import web
 
 ANY: Final = "*"
 
-_REQUEST_HEADERS = "Authorization, Connect-Protocol-Version, Connect-Timeout-Ms, Content-Type, X-User-Agent"
+_REQUEST_HEADERS = (
+    "Authorization, Connect-Protocol-Version, Connect-Timeout-Ms, Content-Type, X-Monitord-Organisation, X-User-Agent"
+)
 _EXPOSED = "Retry-After"
 _MAX_AGE_S = "7200"
 """How long a browser may keep the answer to its question: as long as Chromium does at most."""

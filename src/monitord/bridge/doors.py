@@ -13,6 +13,9 @@ Metadata: TypeAlias = tuple[tuple[str, str], ...]
 CALLER_KEY = "x-monitord-caller"
 """The metadata with the caller's address: the server believes it from the private socket alone (``rpc.callers``)."""
 
+ORGANISATION_KEY = "x-monitord-organisation"
+"""The metadata, and header, that chooses the organisation a call acts in; as ``rpc.interceptors`` spells it."""
+
 _FRESH_S = 300.0
 """How long new streams share a connection. The server ends connections after half an hour, with all that is on them:
 so a stream lives 25 minutes at least, and then comes back with its cursor like any of gRPC's."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from monitord.bridge.doors import CALLER_KEY, Metadata
+from monitord.bridge.doors import CALLER_KEY, ORGANISATION_KEY, Metadata
 from monitord.domain.errors import (
     DomainError,
     InvalidArgumentError,
@@ -61,7 +61,14 @@ def metadata(request: web.Request, caller: str) -> Metadata:
     proofs: Sequence[str] = request.headers.getall("Authorization", ())
     if not all(proof.isascii() and proof.isprintable() for proof in proofs):
         raise UnauthenticatedError("the header `Authorization` has characters that no credential has")
-    return ((CALLER_KEY, caller), *(("authorization", proof) for proof in proofs))
+    named: Sequence[str] = request.headers.getall(ORGANISATION_KEY, ())
+    if not all(one.isascii() and one.isprintable() for one in named):
+        raise _invalid(ORGANISATION_KEY, "must be an organisation's id")
+    return (
+        (CALLER_KEY, caller),
+        *(("authorization", proof) for proof in proofs),
+        *((ORGANISATION_KEY, one) for one in named),
+    )
 
 
 async def body_of(request: web.Request, room: int = MAX_BYTES) -> bytes:

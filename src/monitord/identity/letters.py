@@ -1,7 +1,15 @@
 """What mails about accounts say."""
 
 from monitord.domain.letter import Letter
+from monitord.domain.organisation import Invitation, Role
 from monitord.identity.address_proofs import Proof
+
+_A_ROLE = {
+    Role.VIEWER: "a viewer, who may look",
+    Role.EDITOR: "an editor, who may change what is watched and who is told",
+    Role.ADMIN: "an administrator, who also decides who else is a member",
+    Role.OWNER: "an owner, who may do everything",
+}
 
 
 def verify(email: str, proof: Proof, key: str) -> Letter:
@@ -57,6 +65,23 @@ def invitation(email: str, inviter: str, proof: Proof, key: str) -> Letter:
         link=proof.link,
         code=proof.code,
         small_print="Both are valid for 7 days. If you don't want to, do nothing.",
+    )
+
+
+def organisation_invitation(invitation: Invitation, link: str, key: str) -> Letter:
+    """Return the mail that invites somebody into an organisation. Its name is theirs who invite: shown as text."""
+    inviter = invitation.invited_by or "Somebody"
+    return Letter(
+        key=key,
+        recipient=invitation.email,
+        subject=f"Join {invitation.org_name} on monitord",
+        paragraphs=(
+            f"{inviter} invites you to {invitation.org_name}, whose members watch websites and services together with "
+            f"monitord, as {_A_ROLE[invitation.role]}.",
+        ),
+        button="Join",
+        link=link,
+        small_print="The link is valid for 7 days. If you don't want to join, do nothing.",
     )
 
 

@@ -4,6 +4,7 @@ Whoever asks learns nothing of who has an account: the answer, and the work behi
 a mail to the address.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Protocol
 from uuid import UUID, uuid4
@@ -13,12 +14,14 @@ from monitord.domain.errors import (
     AlreadyExistsError,
     FailedPreconditionError,
     InvalidArgumentError,
+    NotFoundError,
     PermissionDeniedError,
     UnauthenticatedError,
     Violation,
 )
 from monitord.domain.instant import Instant
 from monitord.domain.letter import Letter
+from monitord.domain.organisation import Invitation
 from monitord.domain.rules.address import of_address
 from monitord.identity import letters, passwords
 from monitord.identity.address_proofs import AddressProofs, Claim, Purpose
@@ -57,6 +60,18 @@ class AccountStore(Protocol):
         ...
 
 
+class Invitations(Protocol):
+    """Who is invited into organisations; see ``identity.invitations``."""
+
+    async def behind(self, token: str) -> tuple[Invitation, int | None] | None:
+        """Return what the link of a mail leads to, and the user whose address it is; None: nowhere."""
+        ...
+
+    async def accept(self, user_id: int, invitation_id: int) -> int:
+        """Make a user a member; return of which organisation."""
+        ...
+
+
 class Registration:
     """Makes accounts, and lets their owners back in. ``post`` sends a mail, soon, and never raises."""
 
@@ -67,6 +82,7 @@ class Registration:
         hasher: Passwords,
         sessions: Sessions,
         throttle: LoginThrottle,
+        invitations: Invitations,
         *,
         mode: RegistrationMode,
         post: Callable[[Letter], None] | None,
@@ -79,6 +95,7 @@ class Registration:
         self._hasher = hasher
         self._sessions = sessions
         self._throttle = throttle
+        self._invitations = invitations
         self._mode = mode
         self._post = post
         self._now = now
@@ -168,10 +185,16 @@ class Registration:
     async def _register_invited(
         self, email: str, full_name: str, hashed: str, peer: str, invitation: str, code: str
     ) -> SignIn:
-        claim = await self._take(Purpose.INVITE, invitation, email, code)
-        if claim.email != email:
+        # An organisation that invites an address vouches for it as an administrator would.
+        behind = await self._invitations.behind(invitation) if invitation else None
+        invited = (await self._take(Purpose.INVITE, invitation, email, code) if behind is None else behind[0]).email
+        if invited != email:
             raise InvalidArgumentError([Violation("email", "must be the address that was invited")])
-        return await self._create(email, full_name.strip(), hashed, peer)
+        signed_in = await self._create(email, full_name.strip(), hashed, peer)
+        if behind is not None:
+            with contextlib.suppress(NotFoundError):  # taken back at this moment: the account is theirs all the same
+                await self._invitations.accept(signed_in.user.id, behind[0].id)
+        return signed_in
 
     async def _create(self, email: str, full_name: str, hashed: str | None, peer: str) -> SignIn:
         if await self._store.create_user(email, full_name, hashed, at=self._now()) is None:

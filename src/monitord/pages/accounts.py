@@ -14,12 +14,11 @@ from monitord.domain.errors import (
     UnavailableError,
 )
 from monitord.identity.contact_links import TOKEN
-from monitord.pages.page import Field, Pages
+from monitord.pages.page import Field, Pages, filled_in, sentence
 
 _PASSWORD = Field("password", "New password, at least 8 characters", "password", "new-password")
 _NAME = Field("full_name", "Your name", "text", "name")
 _EMAIL = Field("email", "The address that was invited", "email", "email")
-_MAX_FORM_BYTES = 16 * 1024
 
 
 class _Page(msgspec.Struct, frozen=True):
@@ -80,11 +79,11 @@ class AccountPages:
             if not TOKEN.fullmatch(token):
                 return self._pages.no_link()
             try:
-                await do(token, await _filled_in(request), request.remote or "")
+                await do(token, await filled_in(request), request.remote or "")
             except UnavailableError:
                 return self._pages.away()
             except InvalidArgumentError as error:
-                problem = " ".join(_sentence(one.description) for one in error.violations)
+                problem = " ".join(sentence(one.description) for one in error.violations)
                 return self._pages.show(422, page.title, page.text, page.button, fields=page.fields, problem=problem)
             except AlreadyExistsError as error:
                 return self._pages.show(409, page.title, error.message)
@@ -105,15 +104,3 @@ class AccountPages:
     async def _register(self, token: str, form: dict[str, str], peer: str) -> None:
         email, password, name = (form.get(field, "") for field in ("email", "password", "full_name"))
         await self._registration.register(email, password, name, peer, invitation=token)
-
-
-async def _filled_in(request: web.Request) -> dict[str, str]:
-    if request.content_length is not None and request.content_length > _MAX_FORM_BYTES:
-        raise web.HTTPRequestEntityTooLarge(_MAX_FORM_BYTES, request.content_length)
-    if request.content_type != "application/x-www-form-urlencoded":
-        return {}
-    return {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
-
-
-def _sentence(description: str) -> str:
-    return f"{description[:1].upper()}{description[1:]}."

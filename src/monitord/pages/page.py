@@ -15,6 +15,9 @@ _HEADERS = {
 }
 
 
+_MAX_FORM_BYTES = 16 * 1024
+
+
 class Field(msgspec.Struct, frozen=True):
     """Something to fill in."""
 
@@ -58,3 +61,17 @@ class Pages:
         response = self.show(503, "Not now", "Nothing was changed: try again in a minute.")
         response.headers["Retry-After"] = "60"
         return response
+
+
+async def filled_in(request: web.Request) -> dict[str, str]:
+    """Return what was filled into a form. Raises HTTPRequestEntityTooLarge beyond 16 KiB."""
+    if request.content_length is not None and request.content_length > _MAX_FORM_BYTES:
+        raise web.HTTPRequestEntityTooLarge(_MAX_FORM_BYTES, request.content_length)
+    if request.content_type != "application/x-www-form-urlencoded":
+        return {}
+    return {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+
+
+def sentence(description: str) -> str:
+    """Return what is wrong with a field as a sentence of its own."""
+    return f"{description[:1].upper()}{description[1:]}."

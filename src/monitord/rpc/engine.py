@@ -82,14 +82,14 @@ class Engine:
             if isinstance(error, BaseException):
                 _log.warning("rpc.engine_late", error=str(error))
 
-    async def let_go(self, monitor_id: int) -> None:
-        """Wait until no further check of a deleted monitor can start (I13); raise DeadlineExceededError if it can."""
+    async def let_go(self, *monitor_ids: int) -> None:
+        """Wait until no further check of deleted monitors can start (I13); raise DeadlineExceededError if one can."""
         try:
             async with asyncio.timeout(STOP_S):
-                await self._reconciler.settle(monitor_id, None)
+                await asyncio.gather(*(self._reconciler.settle(monitor_id, None) for monitor_id in monitor_ids))
         except TimeoutError:
             raise DeadlineExceededError(
-                "the monitor is deleted, but a check of it may still be under way", id=str(monitor_id)
+                "what you asked for is deleted, but a check may still be under way", id=str(monitor_ids[0])
             ) from None
 
     async def check_now(self, monitor: Monitor) -> LogEntry:

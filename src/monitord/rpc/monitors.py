@@ -13,6 +13,7 @@ from monitord.domain.health import Status
 from monitord.domain.instant import Instant
 from monitord.domain.log import entry_of_result
 from monitord.domain.monitor import MonitorSpec
+from monitord.domain.organisation import Role
 from monitord.domain.queries import Applied, ApplyAction, MonitorMetrics, MonitorQuery, MonitorView
 from monitord.domain.secrets import lacks_secrets
 from monitord.identity.principal import Scope
@@ -238,7 +239,9 @@ class MonitorService(monitor_service_pb2_grpc.MonitorServiceServicer):
 
     def _add_ping_url(self, message: monitor_pb2.Monitor) -> None:
         """Add the URL of a heartbeat's job, for those who may change the monitor; it is stored nowhere (T15)."""
-        if message.WhichOneof("kind") == "heartbeat" and call.principal().scope >= Scope.WRITE:
+        principal = call.principal()
+        may_change = principal.scope >= Scope.WRITE and principal.role >= Role.EDITOR
+        if message.WhichOneof("kind") == "heartbeat" and may_change:
             message.heartbeat.ping_url = self._ping_url(message.id, message.heartbeat.ping_url_version)
 
     async def _set_active(self, monitor_id: int, active: bool) -> MonitorView:

@@ -39,6 +39,7 @@ _WRITE = Rule(Scope.WRITE, Role.EDITOR)
 _OWN = Rule(Scope.ADMIN)
 """The caller's own account and keys: whoever they are in the organisation."""
 _MANAGE = Rule(Scope.ADMIN, Role.ADMIN)
+_POSSESS = Rule(Scope.ADMIN, Role.OWNER, default_deadline_s=30.0)
 _PUBLIC = Rule(None)
 _ONE_CHECK = Rule(Scope.WRITE, Role.EDITOR, default_deadline_s=130.0, longest_deadline_s=130.0)
 """A check may take 60 s, and may have to wait for one under way; the handlers know the monitor's own timeout."""
@@ -55,6 +56,7 @@ _ALERTS = "/monitord.v1.AlertService/"
 _HEARTBEATS = "/monitord.v1.HeartbeatService/"
 _AUTH = "/monitord.v1.AuthService/"
 _ACCOUNTS = "/monitord.v1.AccountService/"
+_ORGANISATIONS = "/monitord.v1.OrganisationService/"
 
 RULES: dict[str, Rule] = {
     _MONITORS + "CreateMonitor": _WRITE,
@@ -117,6 +119,21 @@ RULES: dict[str, Rule] = {
     _ACCOUNTS + "UpdateUser": _OWN,
     _ACCOUNTS + "ListSessions": _OWN,
     _ACCOUNTS + "RevokeSession": _OWN,
+    _ORGANISATIONS + "CreateOrganisation": _OWN,
+    _ORGANISATIONS + "GetOrganisation": _READ,
+    _ORGANISATIONS + "ListOrganisations": _OWN,
+    _ORGANISATIONS + "UpdateOrganisation": _MANAGE,
+    _ORGANISATIONS + "DeleteOrganisation": _POSSESS,
+    _ORGANISATIONS + "ListMembers": _READ,
+    _ORGANISATIONS + "UpdateMember": _MANAGE,
+    _ORGANISATIONS + "RemoveMember": _MANAGE,
+    _ORGANISATIONS + "LeaveOrganisation": _OWN,
+    _ORGANISATIONS + "InviteMember": _MANAGE,
+    _ORGANISATIONS + "ListInvitations": _MANAGE,
+    _ORGANISATIONS + "RevokeInvitation": _MANAGE,
+    _ORGANISATIONS + "ListOwnInvitations": _OWN,
+    _ORGANISATIONS + "AcceptInvitation": _OWN,
+    _ORGANISATIONS + "DeclineInvitation": _OWN,
     "/grpc.health.v1.Health/Check": _PUBLIC,
     "/grpc.health.v1.Health/List": _PUBLIC,
     "/grpc.health.v1.Health/Watch": _PUBLIC,

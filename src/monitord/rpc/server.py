@@ -24,6 +24,7 @@ from monitord.rpc.interceptors import Authenticator, Edge, RpcMeter
 from monitord.rpc.limits import CallLimit
 from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.monitors import MonitorService
+from monitord.rpc.organisations import OrganisationService
 from monitord.rpc.permissions import RULES
 from monitord.rpc.private_door import PrivateDoor
 from monitord.v1 import (
@@ -47,6 +48,8 @@ from monitord.v1 import (
     maintenance_service_pb2_grpc,
     monitor_service_pb2,
     monitor_service_pb2_grpc,
+    organisation_service_pb2,
+    organisation_service_pb2_grpc,
 )
 
 _OPTIONS: tuple[tuple[str, int], ...] = (
@@ -106,6 +109,7 @@ class Services:
     incidents: IncidentService
     alerts: AlertService
     accounts: AccountService
+    organisations: OrganisationService
     audit: AuditService
 
 
@@ -249,6 +253,7 @@ SERVICE_NAMES = [
         alert_service_pb2,
         auth_service_pb2,
         account_service_pb2,
+        organisation_service_pb2,
         audit_service_pb2,
     )
     for service in file.DESCRIPTOR.services_by_name.values()
@@ -267,6 +272,7 @@ def _register(server: grpc.aio.Server, services: Services, health: Health) -> No
     alert_service_pb2_grpc.add_AlertServiceServicer_to_server(services.alerts, server)
     audit_service_pb2_grpc.add_AuditServiceServicer_to_server(services.audit, server)
     account_service_pb2_grpc.add_AccountServiceServicer_to_server(services.accounts, server)
+    organisation_service_pb2_grpc.add_OrganisationServiceServicer_to_server(services.organisations, server)
     maintenance_service_pb2_grpc.add_MaintenanceServiceServicer_to_server(services.maintenance, server)
     health_pb2_grpc.add_HealthServicer_to_server(health, untyped)
     reflected = [*SERVICE_NAMES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]

@@ -16,7 +16,7 @@ from monitord.bridge.codec import LARGE_BYTES
 from monitord.bridge.failure import Failure
 from monitord.domain.errors import UnavailableError
 from monitord.identity.throttle import ADDRESS_BURST
-from monitord.rpc import callers
+from monitord.rpc import callers, interceptors
 from monitord.v1 import monitor_service_pb2 as pb
 from tests.support.connect import MONITORS, STATUSES, TAIL, Web, bridged
 from tests.support.rpc_server import Api
@@ -300,6 +300,15 @@ async def test_a_caller_over_tcp_can_claim_no_other_address(api: Api, monkeypatc
         await login(b"", metadata=((callers.CALLER_KEY, "192.0.2.1"),))
     assert doorman.seen == ["127.0.0.1"]
     assert callers.CALLER_KEY == doors.CALLER_KEY
+    assert interceptors.ORGANISATION_KEY == doors.ORGANISATION_KEY
+
+
+async def test_a_header_chooses_the_organisation(web: Web) -> None:
+    own = str(web.api.ann.principal.org_id)
+    assert (await web.call(LIST, X_Monitord_Organisation=own)) == {}
+    others = str(web.api.bob.principal.org_id)
+    status, _, body = await web.raw(LIST, user=web.api.ann, X_Monitord_Organisation=others)
+    assert (status, json.loads(body)["code"]) == (404, "not_found")
 
 
 async def test_guessing_is_slowed_down_through_the_bridge_too(web: Web, api: Api) -> None:

@@ -41,6 +41,7 @@ async def test_a_page_that_is_listed_may_call(api: Api) -> None:
                 "connect-protocol-version",
                 "connect-timeout-ms",
                 "content-type",
+                "x-monitord-organisation",
                 "x-user-agent",
             }
             assert "Origin" in headers["Vary"]

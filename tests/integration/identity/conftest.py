@@ -10,6 +10,8 @@ from monitord.domain.letter import Letter
 from monitord.identity.accounts import Accounts
 from monitord.identity.address_proofs import AddressProofs
 from monitord.identity.authenticator import Authenticator
+from monitord.identity.invitations import Invitations
+from monitord.identity.organisations import Organisations
 from monitord.identity.passwords import Passwords
 from monitord.identity.principal import Principal
 from monitord.identity.registration import Registration, RegistrationMode
@@ -23,6 +25,8 @@ from monitord.storage.address_proofs import AddressProofStore
 from monitord.storage.api_keys import ApiKeyStore
 from monitord.storage.credentials import CredentialStore
 from monitord.storage.database import Database
+from monitord.storage.memberships import InvitationStore, MembershipStore
+from monitord.storage.organisations import OrganisationStore
 
 ADMIN = "admin@localhost"
 PASSWORD = "correct horse battery"
@@ -61,6 +65,17 @@ class Identity:
             self.store, self.hasher, self.tokens, self.throttle, now=clock.now, ended=self.authenticator.forget
         )
         self.letters: list[Letter] = []
+        changed = self.authenticator.forget_member
+        members = MembershipStore(database)
+        self.organisations = Organisations(OrganisationStore(database), members, now=clock.now, changed=changed)
+        self.invitations = Invitations(
+            members,
+            InvitationStore(database),
+            lambda: "http://public.test",
+            post=self.letters.append,
+            now=clock.now,
+            changed=changed,
+        )
         self.registration = self.registering(RegistrationMode.OPEN)
         self.accounts = Accounts(
             self.store, ApiKeyStore(database), self.hasher, now=clock.now, ended=self.authenticator.forget
@@ -80,6 +95,7 @@ class Identity:
             self.hasher,
             self.sessions,
             self.throttle,
+            self.invitations,
             mode=mode,
             post=self.letters.append if mail else None,
             now=self.clock.now,

@@ -125,7 +125,7 @@ class User(_message.Message):
     provider: Global___IdentityProvider.ValueType
     """How they sign in."""
     organisation_id: _builtins.int
-    """The organisation whose monitors they see: their personal one."""
+    """Their personal organisation; see ListOrganisations for the others."""
     phone: _builtins.str
     """A telephone number, such as `+49 30 1234567`; empty: none."""
     profile_status: Global___ProfileStatus.ValueType
