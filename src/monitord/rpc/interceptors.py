@@ -26,6 +26,7 @@ from monitord.rpc.callers import caller_address
 from monitord.rpc.context import current_peer, current_principal
 from monitord.rpc.limits import CallLimit
 from monitord.rpc.permissions import Rule
+from monitord.rpc.rates import CallRates
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 Handler: TypeAlias = Any
@@ -67,6 +68,7 @@ class Edge(grpc.aio.ServerInterceptor):
         *,
         unary: CallLimit,
         streams: CallLimit,
+        rates: CallRates,
     ) -> None:
         """``rules`` tells what each method asks for; a method that is not there is refused to everyone."""
         self._authenticator = authenticator
@@ -74,6 +76,7 @@ class Edge(grpc.aio.ServerInterceptor):
         self._rules = rules
         self._unary = unary
         self._streams = streams
+        self._rates = rates
         self._wrapped: dict[str, Handler] = {}
         self._unknown: Handler = grpc.stream_stream_rpc_method_handler(self._refuse_unknown)
 
@@ -169,9 +172,14 @@ class Edge(grpc.aio.ServerInterceptor):
         if rule is None:
             raise PermissionDeniedError("nobody may call this method")
         if rule.scope is None:
+            if rule.counted:
+                self._rates.count_unproven(peer)
             current_actor.set(Actor(address=peer, method=method))
             return peer
-        principal = await self._authenticator.authenticate(_authorization(context))
+        authorization = _authorization(context)
+        with self._rates.proving(peer, authorization):
+            principal = await self._authenticator.authenticate(authorization)
+        self._rates.count_proven(credential_name(principal.credential))
         if principal.scope < rule.scope:
             raise PermissionDeniedError(
                 f"this needs a credential of scope {rule.scope.name}, and yours is {principal.scope.name}"

@@ -15,12 +15,16 @@ class Rule:
     """How long a unary call may take when the caller names no deadline."""
     longest_deadline_s: float = 60.0
     """How long it may take at most, whatever the caller says."""
+    counted: bool = True
+    """Whether calls without proof count for the rate of their network (``rpc.rates``)."""
 
 
 _READ = Rule(Scope.READ)
 _WRITE = Rule(Scope.WRITE)
 _ADMIN = Rule(Scope.ADMIN)
 _PUBLIC = Rule(None)
+_HEALTH = Rule(None, counted=False)
+"""A load balancer that is refused takes a server away that is well; asking costs a look at one flag."""
 _ONE_CHECK = Rule(Scope.WRITE, default_deadline_s=130.0, longest_deadline_s=130.0)
 """A check may take 60 s, and may have to wait for one under way; the handlers know the monitor's own timeout."""
 _ONE_MESSAGE = Rule(Scope.WRITE, default_deadline_s=40.0)
@@ -98,8 +102,8 @@ RULES: dict[str, Rule] = {
     _ACCOUNTS + "UpdateUser": _ADMIN,
     _ACCOUNTS + "ListSessions": _ADMIN,
     _ACCOUNTS + "RevokeSession": _ADMIN,
-    "/grpc.health.v1.Health/Check": _PUBLIC,
-    "/grpc.health.v1.Health/List": _PUBLIC,
-    "/grpc.health.v1.Health/Watch": _PUBLIC,
+    "/grpc.health.v1.Health/Check": _HEALTH,
+    "/grpc.health.v1.Health/List": _HEALTH,
+    "/grpc.health.v1.Health/Watch": _HEALTH,
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": _PUBLIC,
 }

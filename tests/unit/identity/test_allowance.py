@@ -6,22 +6,15 @@ from hypothesis import strategies as st
 
 from monitord.domain.errors import ResourceExhaustedError
 from monitord.identity.allowance import SIZE, Allowance, Buckets
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now_s
+from tests.support.clock import HandClock
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> HandClock:
+    return HandClock()
 
 
-def test_so_many_at_once_and_then_one_for_each_refill(clock: Clock) -> None:
+def test_so_many_at_once_and_then_one_for_each_refill(clock: HandClock) -> None:
     allowance = Allowance("Too many words", burst=3, refill_s=2.0, clock=clock)
     assert [allowance.wait_s(7) for _ in range(5)] == [0.0, 0.0, 0.0, 2.0, 2.0]
     assert allowance.wait_s(8) == 0.0
@@ -33,7 +26,7 @@ def test_so_many_at_once_and_then_one_for_each_refill(clock: Clock) -> None:
     assert [allowance.wait_s(7) for _ in range(4)] == [0.0, 0.0, 0.0, 2.0], "no more than the burst is saved up"
 
 
-def test_a_refusal_tells_how_long_to_wait(clock: Clock) -> None:
+def test_a_refusal_tells_how_long_to_wait(clock: HandClock) -> None:
     allowance = Allowance("Too many test messages", burst=1, refill_s=10.0, clock=clock)
     allowance.take("ann")
     clock.now_s += 0.5
@@ -44,7 +37,7 @@ def test_a_refusal_tells_how_long_to_wait(clock: Clock) -> None:
     allowance.take("ann")
 
 
-def test_what_is_given_back_can_be_taken_again(clock: Clock) -> None:
+def test_what_is_given_back_can_be_taken_again(clock: HandClock) -> None:
     buckets = Buckets(clock)
     assert [buckets.wait_s("a", burst=2, refill_s=1.0) for _ in range(3)] == [0.0, 0.0, 1.0]
     buckets.give_back("a", refill_s=1.0)
@@ -53,7 +46,7 @@ def test_what_is_given_back_can_be_taken_again(clock: Clock) -> None:
     assert [buckets.wait_s("b", burst=2, refill_s=1.0) for _ in range(3)] == [0.0, 0.0, 1.0], "there was none to give"
 
 
-def test_memory_is_bounded_and_whoever_goes_on_trying_is_not_forgotten(clock: Clock) -> None:
+def test_memory_is_bounded_and_whoever_goes_on_trying_is_not_forgotten(clock: HandClock) -> None:
     """(I16)"""
     buckets = Buckets(clock)
     assert buckets.wait_s("flood", burst=1, refill_s=60.0) == 0.0
@@ -69,7 +62,7 @@ def test_memory_is_bounded_and_whoever_goes_on_trying_is_not_forgotten(clock: Cl
 def test_never_more_than_the_burst_and_the_refills_and_waiting_as_told_suffices(
     pauses: list[float], burst: int, refill_s: float
 ) -> None:
-    clock = Clock()
+    clock = HandClock()
     buckets = Buckets(clock)
     for taken, pause in enumerate(pauses, 1):
         clock.now_s += pause
