@@ -96,6 +96,7 @@ async def daemon(folder: Path, settings: Mapping[str, str] | None = None) -> Asy
         "MONITORD_PING_PORT": "0",
         "MONITORD_MIN_INTERVAL_S": "1",
         "MONITORD_MAX_CHECKS_PER_HOST": "500",
+        "MONITORD_RPC_RATE": "0",
         **(settings or {}),
     }
     command = [sys.executable, "-m", "monitord", "run", "--console", "none"]

@@ -48,6 +48,7 @@ from monitord.rpc.heartbeats import HeartbeatService
 from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.monitors import MonitorService
 from monitord.rpc.private_door import PrivateDoor
+from monitord.rpc.rates import CallRates, Rate
 from monitord.rpc.server import RpcServer, Services, Tls
 from monitord.rpc.specs import SpecReader
 from monitord.settings import Settings
@@ -253,6 +254,7 @@ class App:
             authenticator=self._identification.authenticator,
             meter=self.instruments,
             readiness=self.readiness,
+            rates=CallRates(Rate.of(settings.rpc_rate), Rate.of(settings.rpc_rate_unproven)),
             door=self._door if self._bridge is not None else None,
         )
 

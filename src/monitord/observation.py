@@ -6,6 +6,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from monitord import __version__
+from monitord.domain.check import Category
 from monitord.domain.health import Transition
 from monitord.domain.instant import Instant
 from monitord.domain.notice import Picture
@@ -54,9 +55,9 @@ class Observation:
         """Who wants to know which monitors are checked."""
         return [] if self._photographer is None else [self._photographer]
 
-    def hold_s(self, monitor_id: int, transition: Transition) -> int:
+    def hold_s(self, monitor_id: int, transition: Transition, category: Category | None) -> int:
         """Return how long alerts of a transition wait for a picture, in seconds."""
-        return 0 if self._photographer is None else self._photographer.hold_s(monitor_id, transition)
+        return 0 if self._photographer is None else self._photographer.hold_s(monitor_id, transition, category)
 
     def committed(self, changes: Sequence[Change]) -> None:
         """Take pictures of what is durable now; returns at once."""

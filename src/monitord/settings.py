@@ -86,6 +86,21 @@ class Settings(AlertingSettings, ScreenshotSettings, AccountSettings, BridgeSett
         description="Serve the API to other machines without TLS, by gRPC and by the bridge for browsers: only where "
         "something else encrypts.",
     )
+    rpc_rate: float = Field(
+        50,
+        ge=0,
+        le=1_000_000,
+        description="Calls a second that each credential (an API key, a session) may make, by gRPC and by the bridge "
+        "for browsers, with four times as many at once. `0`: as many as they like.",
+    )
+    rpc_rate_unproven: float = Field(
+        20,
+        ge=0,
+        le=1_000_000,
+        description="The same for each network (an IPv4 address, 64 bits of IPv6) and its calls without a good "
+        "credential: sign-ins, registrations, invented keys. Behind a proxy for gRPC all callers are one network. "
+        "Health checks are never refused.",
+    )
 
     # The HTTP listener for metrics and health
     metrics_host: str = Field(

@@ -117,6 +117,13 @@ def test_every_method_has_a_rule_and_every_rule_a_method() -> None:
     assert {service.full_name for service in OURS} == set(SERVICE_NAMES)
 
 
+def test_no_method_takes_a_stream_of_its_callers_but_reflection() -> None:
+    """The edge serves no such handler of ours, and HTTP/1.1 can't carry one: a browser could not call it."""
+    assert [method.full_name for method in methods(OURS + OTHERS) if method.client_streaming] == [
+        "grpc.reflection.v1alpha.ServerReflection.ServerReflectionInfo"
+    ]
+
+
 _OWN_AFFAIRS = {
     *("Logout", "CreateApiKey", "ListApiKeys", "RevokeApiKey", "ChangePassword", "InviteUser", "UpdateUser"),
     *("ListSessions", "RevokeSession", "CreateOrganisation", "ListOrganisations", "LeaveOrganisation"),

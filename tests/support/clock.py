@@ -28,3 +28,13 @@ class VirtualClock:
     def since_epoch(self, instant: Instant) -> float:
         """Return an instant in seconds after EPOCH: for readable asserts."""
         return (instant - EPOCH) / SECOND
+
+
+class HandClock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now_s

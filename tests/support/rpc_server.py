@@ -39,6 +39,7 @@ from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.monitors import MonitorService
 from monitord.rpc.organisations import OrganisationService
 from monitord.rpc.private_door import PrivateDoor
+from monitord.rpc.rates import CallRates, Rate
 from monitord.rpc.server import RpcServer, Services
 from monitord.rpc.specs import SpecReader
 from monitord.storage.alert_configs import AlertConfigStore
@@ -74,6 +75,9 @@ from monitord.v1 import (
 from tests.integration.identity.conftest import ADMIN, PASSWORD, Identity
 
 NOW: Instant = 1_800_000_000 * SECOND
+
+UNLIMITED = CallRates(Rate.of(0), Rate.of(0))
+"""Tests call as quickly as they can; those of the rates bring their own."""
 
 
 class FakeEngine:
@@ -270,7 +274,9 @@ class Api:
 
 
 @contextlib.asynccontextmanager
-async def running_api(database: Database, *, real_feed: bool = False) -> AsyncIterator[Api]:
+async def running_api(
+    database: Database, *, real_feed: bool = False, rates: CallRates = UNLIMITED
+) -> AsyncIterator[Api]:
     """Start a server for two users, Ann and Bob, each with an organisation of their own."""
     identity = Identity(database)
     engine, feed, readiness, meter = FakeEngine(), FakeFeed(), FakeReadiness(), FakeMeter()
@@ -336,6 +342,7 @@ async def running_api(database: Database, *, real_feed: bool = False) -> AsyncIt
         authenticator=identity.authenticator,
         meter=meter,
         readiness=readiness,
+        rates=rates,
         door=(door := PrivateDoor()),
     )
     port = await server.start()

@@ -11,12 +11,13 @@ from typing import Protocol
 import msgspec
 import structlog
 
+from monitord.domain.check import Category
 from monitord.domain.errors import UnavailableError
 from monitord.domain.health import Status, Transition
 from monitord.domain.instant import Instant
 from monitord.domain.kinds import Check, HttpCheck
 from monitord.domain.monitor import Assignment
-from monitord.evidence.screenshots import unfit
+from monitord.evidence.screenshots import NOBODY_THERE, unfit
 from monitord.evidence.shot import Shot, Skipped
 
 HOLD_S = 15
@@ -75,6 +76,11 @@ class Change(Protocol):
         """In order; mostly none or one."""
         ...
 
+    @property
+    def category(self) -> Category | None:
+        """What was wrong at the newest of them; None: nothing."""
+        ...
+
 
 class Photographer:
     """Follows the monitors that are checked, and what is committed of them."""
@@ -100,19 +106,21 @@ class Photographer:
         """It is checked no more."""
         self._subjects.pop(monitor_id, None)
 
-    def hold_s(self, monitor_id: int, transition: Transition) -> int:
+    def hold_s(self, monitor_id: int, transition: Transition, category: Category | None) -> int:
         """Return how long alerts of a transition are to wait, in seconds: 0 where no picture will come."""
-        wanted = self._camera.can and not self._camera.is_full and self._is_wanted(transition)
-        return HOLD_S if wanted and monitor_id in self._subjects else 0
+        wanted = self._is_wanted(transition) and category not in NOBODY_THERE
+        possible = monitor_id in self._subjects and self._camera.can and not self._camera.is_full
+        return HOLD_S if wanted and possible else 0
 
     def committed(self, changes: Iterable[Change]) -> None:
         """Take pictures of what is durable now; returns at once."""
         for change in changes:
-            subject = self._subjects.get(change.monitor_id)
-            # Only the newest can be photographed: what was before is over.
-            if subject is not None and change.transitions and self.hold_s(change.monitor_id, change.transitions[-1]):
-                org_id, check = subject
-                moment = Moment(org_id, change.monitor_id, change.transitions[-1].at)
+            if not change.transitions:
+                continue
+            newest = change.transitions[-1]  # it alone can be photographed: what was before is over
+            if self.hold_s(change.monitor_id, newest, change.category):
+                org_id, check = self._subjects[change.monitor_id]
+                moment = Moment(org_id, change.monitor_id, newest.at)
                 task = asyncio.create_task(self._photograph(moment, check), name=f"picture of {change.monitor_id}")
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)

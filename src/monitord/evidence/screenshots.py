@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 import msgspec
 import structlog
 
+from monitord.domain.check import Category
 from monitord.domain.connection import AddressFamily
 from monitord.domain.kinds import Check, HttpCheck
 from monitord.domain.secrets import secrets_of
@@ -19,6 +20,19 @@ WHOLE_S = 15.0
 AT_ONCE = 2
 PER_HOST = 1
 MAX_WAITING = 64
+NOBODY_THERE = frozenset(
+    {
+        Category.DNS_NXDOMAIN,
+        Category.DNS_SERVFAIL,
+        Category.DNS_TIMEOUT,
+        Category.DNS_NO_ADDRESS,
+        Category.DNS_INVALID_NAME,
+        Category.CONNECT_REFUSED,
+        Category.CONNECT_TIMEOUT,
+        Category.CONNECT_UNREACHABLE,
+    }
+)
+"""What is wrong where the check reached no server at all: a browser would have nothing to show but that."""
 _LEAST_S = 2.0
 """With less time than this left, nothing is begun."""
 _STORE_S = 4.0

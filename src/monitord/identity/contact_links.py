@@ -10,6 +10,8 @@ from collections.abc import Callable
 _UNSUBSCRIBE = re.compile(r"([1-9][0-9]{0,18})-([1-9][0-9]{0,18})-([A-Za-z0-9_-]{22})")
 _MAC_BYTES = 16
 _CODE_DIGITS = 8
+MAX_WRONG_CODES = 5
+"""How often a code may be guessed at before it is none any more: a chance of one in twenty million (T14)."""
 TOKEN = re.compile(r"[A-Za-z0-9_-]{22}")
 """What a confirmation's link ends in: 128 random bits."""
 

@@ -26,6 +26,7 @@ from monitord.domain.rules.address import of_address
 from monitord.identity import letters, passwords
 from monitord.identity.address_proofs import AddressProofs, Claim, Purpose
 from monitord.identity.allowance import Allowance
+from monitord.identity.network import network_of
 from monitord.identity.passwords import Passwords
 from monitord.identity.principal import Credential, Principal, SessionCredential
 from monitord.identity.sessions import Sessions, SignIn
@@ -113,7 +114,7 @@ class Registration:
         if self._mode is RegistrationMode.OFF:
             raise FailedPreconditionError("Registration is off: ask whoever runs this monitord for an account.")
         email = _new_account(email, password, full_name)
-        self._by_peer.take(peer)
+        self._by_peer.take(network_of(peer))
         hashed = await self._hasher.hash(password)
         if invitation or code or self._mode is RegistrationMode.INVITATION:
             return await self._register_invited(email, full_name, hashed, peer, invitation, code)
@@ -152,7 +153,7 @@ class Registration:
         """Send a mail by which a new password can be set, if there is such an account."""
         email = _address(email)
         post = self._required_post()
-        self._by_peer.take(peer)
+        self._by_peer.take(network_of(peer))
         self._by_address.take(email)
         # Asked for whoever it is, so that the work is the same; sent only to those who have an account.
         proof = await self._proofs.ask(Claim(purpose=Purpose.RESET, email=email))

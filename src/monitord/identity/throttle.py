@@ -4,7 +4,6 @@ An attempt is charged when it begins and given back when it turns out right, so 
 slip through together. What is limited is the text that was sent, whether or not there is such an account.
 """
 
-import ipaddress
 import math
 import time
 from collections import OrderedDict
@@ -13,6 +12,8 @@ from hashlib import blake2b
 from typing import Generic, NamedTuple, TypeVar
 
 from monitord.domain.errors import ResourceExhaustedError
+from monitord.identity.allowance import Buckets
+from monitord.identity.network import network_of
 
 FREE_FAILURES = 5
 """Wrong passwords for one account that cost no delay: people mistype."""
@@ -42,7 +43,7 @@ class LoginThrottle:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic, size: int = SIZE) -> None:
         self._clock = clock
         self._failures: _Recent[_Failures] = _Recent(size)
-        self._full_at: _Recent[float] = _Recent(size)
+        self._addresses = Buckets(clock, size=size)
         self._familiar: _Recent[bool] = _Recent(size)
 
     def begin(self, account: str, peer: str) -> "Attempt":
@@ -50,21 +51,22 @@ class LoginThrottle:
 
         Raises ResourceExhaustedError with the time to wait, and charges nothing, when either is over its limit.
         """
-        now, address = self._clock(), _network(peer)
+        now, address = self._clock(), network_of(peer)
         pair = _digest(account, address)
         key = pair if self._familiar.get(pair) else _digest(account)
         failures = self._failures.get(key) or _Failures(0, now)
         if now - failures.last_at >= FORGET_AFTER_S:
             failures = _Failures(0, now)
-        # A token bucket as the one number it takes: when it will be full again.
-        full_at = max(self._full_at.get(address) or now, now)
-        wait_s = max(failures.delayed_until() - now, full_at - (ADDRESS_BURST - 1) * ADDRESS_REFILL_S - now)
+        account_wait_s = failures.delayed_until() - now
+        address_wait_s = self._addresses.wait_s(address, burst=ADDRESS_BURST, refill_s=ADDRESS_REFILL_S)
+        wait_s = max(account_wait_s, address_wait_s)
         if wait_s > 0:
+            if not address_wait_s:
+                self._addresses.give_back(address, refill_s=ADDRESS_REFILL_S)
             raise ResourceExhaustedError(
                 f"Too many failed attempts to sign in: try again in {math.ceil(wait_s)} s.", retry_after_s=wait_s
             )
         self._failures.put(key, _Failures(failures.number + 1, now))
-        self._full_at.put(address, full_at + ADDRESS_REFILL_S)
         return Attempt(self, _Charge(key, pair, address, now, failures.last_at))
 
     def refund(self, charge: "_Charge") -> None:
@@ -76,12 +78,7 @@ class LoginThrottle:
             self._failures.put(charge.key, _Failures(failures.number - 1, last_at))
         else:
             self._failures.drop(charge.key)
-        address = charge.address
-        full_at = (self._full_at.get(address) or 0.0) - ADDRESS_REFILL_S
-        if full_at > self._clock():
-            self._full_at.put(address, full_at)
-        else:
-            self._full_at.drop(address)
+        self._addresses.give_back(charge.address, refill_s=ADDRESS_REFILL_S)
 
     def forgive(self, charge: "_Charge") -> None:
         """Forget an account's failures and know the address for it from now on. Called by Attempt."""
@@ -90,7 +87,7 @@ class LoginThrottle:
 
     def remembered(self) -> int:
         """Return how many entries are held in memory: at most three times the size."""
-        return len(self._failures) + len(self._full_at) + len(self._familiar)
+        return len(self._failures) + len(self._addresses) + len(self._familiar)
 
 
 class Attempt:
@@ -132,18 +129,18 @@ class _Recent(Generic[V]):
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._entries: OrderedDict[bytes | str, V] = OrderedDict()
+        self._entries: OrderedDict[bytes, V] = OrderedDict()
 
-    def get(self, key: bytes | str) -> V | None:
+    def get(self, key: bytes) -> V | None:
         return self._entries.get(key)
 
-    def put(self, key: bytes | str, value: V) -> None:
+    def put(self, key: bytes, value: V) -> None:
         self._entries[key] = value
         self._entries.move_to_end(key)
         if len(self._entries) > self._size:
             self._entries.popitem(last=False)
 
-    def drop(self, key: bytes | str) -> None:
+    def drop(self, key: bytes) -> None:
         self._entries.pop(key, None)
 
     def __len__(self) -> int:
@@ -153,16 +150,3 @@ class _Recent(Generic[V]):
 def _digest(*parts: str) -> bytes:
     """Return a key of fixed size: what was typed as an address may be a password, and is not to be kept."""
     return blake2b("\x00".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).digest()
-
-
-def _network(peer: str) -> str:
-    """Return what one subscriber has: an IPv4 address, or the 64 bits of an IPv6 network; other text as it is."""
-    try:
-        address = ipaddress.ip_address(peer.partition("%")[0])
-    except ValueError:
-        return peer
-    if isinstance(address, ipaddress.IPv4Address):
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.ip_network((address, 64), strict=False))

@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -13,10 +12,14 @@ from monitord.domain.errors import NotFoundError, UnavailableError
 from monitord.domain.heartbeat import MAX_BODY_BYTES, Ping, PingKind
 from monitord.domain.instant import Instant
 from monitord.http_server import HttpServer
-from monitord.pings.limit import PingLimit
+from monitord.identity.allowance import Allowance
 
 BODY_S = 5.0
 """How long a job may take to send its body; what came until then is kept."""
+
+BURST = 20
+EVERY_S = 1.0
+"""One word a second in the long run, and this many at once: a job that loops must not fill the database (T16)."""
 
 MAX_AT_ONCE = 256
 
@@ -54,7 +57,7 @@ class PingListener:
         self._read_token = read_token
         self._now = now
         self._others = list(others)
-        self._limit = PingLimit()
+        self._words = Allowance("Too many words", burst=BURST, refill_s=EVERY_S)
         self._at_once = 0
 
     async def start(self) -> int:
@@ -77,7 +80,7 @@ class PingListener:
         word = _word(request.match_info.get("word", ""))
         if word is None:
             return _answer(400, "After the URL may come /start, /fail, /log, or an exit code from /0 to /255.")
-        wait_s = self._limit.take(found[0], time.monotonic())
+        wait_s = self._words.wait_s(found[0])
         if wait_s or self._at_once >= MAX_AT_ONCE:
             retry = {"Retry-After": str(max(1, math.ceil(wait_s)))}
             return _answer(429, "Too many words: one a second is plenty.", retry)

@@ -5,6 +5,8 @@ of each field; a limit that passes a RetryInfo. The details travel in HTTP/2 tra
 default, so the whole status is kept well below that whatever a request contained.
 """
 
+import math
+
 import grpc
 from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
@@ -115,7 +117,8 @@ def _bad_request(violations: list[errors.Violation]) -> error_details_pb2.BadReq
 
 
 def _retry_info(seconds: float) -> error_details_pb2.RetryInfo:
-    millis = max(0, round(seconds * 1000))
+    # Up: who comes back a moment too early is refused again. Not for what is only the rounding of floats.
+    millis = max(0, math.ceil(seconds * 1000 - 1e-6))
     delay = duration_pb2.Duration(seconds=millis // 1000, nanos=millis % 1000 * 1_000_000)
     return error_details_pb2.RetryInfo(retry_delay=delay)
 

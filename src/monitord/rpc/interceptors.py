@@ -26,6 +26,7 @@ from monitord.rpc.callers import caller_address
 from monitord.rpc.context import current_peer, current_principal
 from monitord.rpc.limits import CallLimit
 from monitord.rpc.permissions import Rule, require
+from monitord.rpc.rates import CallRates
 
 ORGANISATION_KEY = "x-monitord-organisation"
 """The metadata that chooses the organisation in which a user acts; without it, their personal one."""
@@ -76,6 +77,7 @@ class Edge(grpc.aio.ServerInterceptor):
         *,
         unary: CallLimit,
         streams: CallLimit,
+        rates: CallRates,
     ) -> None:
         """``rules`` tells what each method asks for; a method that is not there is refused to everyone."""
         self._authenticator = authenticator
@@ -83,6 +85,7 @@ class Edge(grpc.aio.ServerInterceptor):
         self._rules = rules
         self._unary = unary
         self._streams = streams
+        self._rates = rates
         self._wrapped: dict[str, Handler] = {}
         self._unknown: Handler = grpc.stream_stream_rpc_method_handler(self._refuse_unknown)
 
@@ -110,13 +113,12 @@ class Edge(grpc.aio.ServerInterceptor):
                 self._stream_call(method, rule, handler.unary_stream, handler.request_deserializer),
                 response_serializer=handler.response_serializer,
             )
-        if handler.stream_stream is not None:
-            return grpc.stream_stream_rpc_method_handler(
-                self._stream_call(method, rule, handler.stream_stream, None),
-                request_deserializer=handler.request_deserializer,
-                response_serializer=handler.response_serializer,
-            )
-        raise NotImplementedError(f"{method}: there is no way yet to serve a client's stream")
+        # Reflection: it alone takes a stream of its callers. No method of ours does; a test says so.
+        return grpc.stream_stream_rpc_method_handler(
+            self._stream_call(method, rule, handler.stream_stream, None),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
 
     def _unary_call(self, method: str, rule: Rule | None, handler: Handler) -> Callable[[bytes, Context], Any]:
         decode, run, encode = handler.request_deserializer, handler.unary_unary, handler.response_serializer
@@ -178,9 +180,14 @@ class Edge(grpc.aio.ServerInterceptor):
         if rule is None:
             raise PermissionDeniedError("nobody may call this method")
         if rule.scope is None:
+            if rule.counted:
+                self._rates.count_unproven(peer)
             current_actor.set(Actor(address=peer, method=method))
             return peer
-        principal = await self._authenticator.authenticate(*_proof(context))
+        proof, org_id = _proof(context)
+        with self._rates.proving(peer, proof):
+            principal = await self._authenticator.authenticate(proof, org_id)
+        self._rates.count_proven(credential_name(principal.credential))
         require(rule, principal)
         current_principal.set(principal)
         user_id, credential = principal.user_id, credential_name(principal.credential)

@@ -19,6 +19,8 @@ class Rule:
     """How long a unary call may take when the caller names no deadline."""
     longest_deadline_s: float = 60.0
     """How long it may take at most, whatever the caller says."""
+    counted: bool = True
+    """Whether calls without proof count for the rate of their network (``rpc.rates``)."""
 
 
 def require(rule: Rule, principal: Principal) -> None:
@@ -41,6 +43,8 @@ _OWN = Rule(Scope.ADMIN)
 _MANAGE = Rule(Scope.ADMIN, Role.ADMIN)
 _POSSESS = Rule(Scope.ADMIN, Role.OWNER, default_deadline_s=30.0)
 _PUBLIC = Rule(None)
+_HEALTH = Rule(None, counted=False)
+"""A load balancer that is refused takes a server away that is well; asking costs a look at one flag."""
 _ONE_CHECK = Rule(Scope.WRITE, Role.EDITOR, default_deadline_s=130.0, longest_deadline_s=130.0)
 """A check may take 60 s, and may have to wait for one under way; the handlers know the monitor's own timeout."""
 _ONE_MESSAGE = Rule(Scope.WRITE, Role.EDITOR, default_deadline_s=40.0)
@@ -134,8 +138,8 @@ RULES: dict[str, Rule] = {
     _ORGANISATIONS + "ListOwnInvitations": _OWN,
     _ORGANISATIONS + "AcceptInvitation": _OWN,
     _ORGANISATIONS + "DeclineInvitation": _OWN,
-    "/grpc.health.v1.Health/Check": _PUBLIC,
-    "/grpc.health.v1.Health/List": _PUBLIC,
-    "/grpc.health.v1.Health/Watch": _PUBLIC,
+    "/grpc.health.v1.Health/Check": _HEALTH,
+    "/grpc.health.v1.Health/List": _HEALTH,
+    "/grpc.health.v1.Health/Watch": _HEALTH,
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": _PUBLIC,
 }

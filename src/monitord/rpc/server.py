@@ -27,6 +27,7 @@ from monitord.rpc.monitors import MonitorService
 from monitord.rpc.organisations import OrganisationService
 from monitord.rpc.permissions import RULES
 from monitord.rpc.private_door import PrivateDoor
+from monitord.rpc.rates import CallRates
 from monitord.v1 import (
     account_service_pb2,
     account_service_pb2_grpc,
@@ -134,6 +135,7 @@ class RpcServer:
         authenticator: Authenticator,
         meter: RpcMeter,
         readiness: Readiness,
+        rates: CallRates,
         limits: Limits | None = None,
         door: PrivateDoor | None = None,
     ) -> None:
@@ -158,6 +160,7 @@ class RpcServer:
                     RULES,
                     unary=CallLimit("calls", per_caller=limits.unary_per_caller, in_all=limits.unary_in_all),
                     streams=CallLimit("streams", per_caller=limits.streams_per_caller, in_all=limits.streams_in_all),
+                    rates=rates,
                 )
             ],
             options=_OPTIONS,

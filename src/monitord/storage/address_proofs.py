@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 from monitord.domain.instant import Instant, to_datetime
 from monitord.identity.address_proofs import Claim, Purpose
+from monitord.identity.contact_links import MAX_WRONG_CODES
 from monitord.storage.database import Database, Row
-
-MAX_WRONG_CODES = 5
 
 BEGIN = """
 INSERT INTO address_proofs (purpose, email, token_hash, code_hash, fullname, password_hash, sent_at, expires_at)

@@ -6,12 +6,12 @@ from typing import NamedTuple
 from monitord.domain.contact import Contact
 from monitord.domain.errors import FailedPreconditionError, NotFoundError, ResourceExhaustedError
 from monitord.domain.instant import DAY, MINUTE, SECOND, Instant, from_datetime, to_datetime
+from monitord.identity.contact_links import MAX_WRONG_CODES
 from monitord.storage.contacts import ContactStore
 from monitord.storage.database import Database, Transaction
 from monitord.storage.monitors import wall_clock
 
 LIFETIME = DAY
-MAX_WRONG_CODES = 5
 LEAST_PAUSE = MINUTE
 MAX_A_DAY = 10
 

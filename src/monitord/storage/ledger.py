@@ -61,7 +61,7 @@ class Ledger:
         """Take the wall clock, and how many results to hold while the database is away."""
         self.listeners: list[Callable[[Commit], None]] = []
         """Called after each commit, in its order, from the event loop; must be quick, and must not raise."""
-        self.hold_s: Hold = lambda monitor_id, transition: 0
+        self.hold_s: Hold = lambda monitor_id, transition, category: 0
         """How long alerts wait for a picture; must be quick, and must not raise."""
         self._database = database
         self._clock = clock

@@ -5,6 +5,7 @@ from functools import cached_property
 
 import msgspec
 
+from monitord.domain.check import Category
 from monitord.domain.health import Health, Transition
 from monitord.domain.log import LogEntry
 from monitord.storage.ledger_draft import Row
@@ -18,6 +19,8 @@ class Change(msgspec.Struct, frozen=True):
     health: Health
     transitions: tuple[Transition, ...]
     """In order; mostly none or one."""
+    category: Category | None = None
+    """What was wrong at the newest transition; None: nothing, or there is none."""
 
 
 class Commit:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from monitord.domain.check import CheckResult
+from monitord.domain.check import Category, CheckResult
 from monitord.domain.health import Transition
 from monitord.domain.log import entry_of_result
 from monitord.storage import ledger_writes as writes
@@ -50,14 +50,17 @@ class Flush:
         assert self.last_position is not None
         rows = self.draft.rows
         transitions: dict[int, list[Transition]] = {}
+        categories: dict[int, Category | None] = {}
         for shift in self.draft.shifts:
             transitions.setdefault(shift.monitor_id, []).append(shift.transition)
+            categories[shift.monitor_id] = shift.category
         return Commit(
             shard=self._lease.shard,
             first_position=self.last_position - len(rows) + 1,
             rows=rows,
             changes=tuple(
-                Change(i, self.draft.healths[i], tuple(transitions.get(i, ()))) for i in sorted(self.draft.loud)
+                Change(i, self.draft.healths[i], tuple(transitions.get(i, ())), categories.get(i))
+                for i in sorted(self.draft.loud)
             ),
             seconds=seconds,
         )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from uuid import UUID
 
 from monitord.domain.alert import Silence, alert_kind, ends_incident, opens_incident, silence_of
+from monitord.domain.check import Category
 from monitord.domain.health import Health, Policy, Transition
 from monitord.domain.instant import to_datetime
 from monitord.storage import rows
@@ -182,8 +183,8 @@ async def load_tracks(tx: Transaction, keys: Collection[tuple[int, int]]) -> dic
     }
 
 
-Hold = Callable[[int, Transition], int]
-"""How long the alerts of a monitor's transition wait, in seconds: for a picture that is being taken, say."""
+Hold = Callable[[int, Transition, Category | None], int]
+"""How long the alerts of a monitor's transition, with what was wrong then, wait in seconds: for a picture, say."""
 
 
 async def write(tx: Transaction, made: Draft, shard: int, first_position: int, hold_s: Hold) -> None:
@@ -227,7 +228,7 @@ async def _write_shifts(tx: Transaction, shifts: Sequence[Shift], hold_s: Hold) 
     if told:
         by_id = {i: (i, s.org_id, s.monitor_id, kind.value) for i, s, kind in told}
         found = await tx.fetch(CONTACTS, *_columns(by_id.values(), 4))
-        held = {i: hold_s(s.monitor_id, s.transition) for i, s, _ in told}
+        held = {i: hold_s(s.monitor_id, s.transition, s.category) for i, s, _ in told}
         alerts = [(*by_id[row[0]][:3], row["kind"], row["contact_id"], row["wait_s"], held[row[0]]) for row in found]
     speaking, alerted = {i for i, _, _ in told}, {alert[0] for alert in alerts}
     values = [

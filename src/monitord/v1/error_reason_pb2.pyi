@@ -45,7 +45,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 10
     """PERMISSION_DENIED. Example: CreateMonitor with a key of scope READ."""
     ERROR_REASON_LIMIT_REACHED: _ErrorReason.ValueType  # 11
-    """RESOURCE_EXHAUSTED. A limit is reached; RetryInfo says when to come back, if ever. Example: too many failed logins."""
+    """RESOURCE_EXHAUSTED. A limit is reached; RetryInfo says when to come back, if ever. Example: too many failed logins, or
+    more calls a second than a credential may make.
+    """
     ERROR_REASON_STORAGE_UNAVAILABLE: _ErrorReason.ValueType  # 12
     """UNAVAILABLE. The database is away; retry. Example: Postgres is being restarted."""
     ERROR_REASON_NOT_READY: _ErrorReason.ValueType  # 13
@@ -89,7 +91,9 @@ ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 9
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 10
 """PERMISSION_DENIED. Example: CreateMonitor with a key of scope READ."""
 ERROR_REASON_LIMIT_REACHED: ErrorReason.ValueType  # 11
-"""RESOURCE_EXHAUSTED. A limit is reached; RetryInfo says when to come back, if ever. Example: too many failed logins."""
+"""RESOURCE_EXHAUSTED. A limit is reached; RetryInfo says when to come back, if ever. Example: too many failed logins, or
+more calls a second than a credential may make.
+"""
 ERROR_REASON_STORAGE_UNAVAILABLE: ErrorReason.ValueType  # 12
 """UNAVAILABLE. The database is away; retry. Example: Postgres is being restarted."""
 ERROR_REASON_NOT_READY: ErrorReason.ValueType  # 13

@@ -2,17 +2,20 @@
 
 import asyncio
 
-from monitord.domain.check import Verdict
+from monitord.domain.check import Category, Verdict
 from monitord.domain.contact import QuietHours
 from monitord.domain.delivery import Attempt, Outcome
-from monitord.domain.health import Status
+from monitord.domain.health import Health, Status
 from monitord.domain.instant import HOUR, MINUTE, SECOND, from_datetime, to_datetime
+from monitord.domain.kinds import Check
+from monitord.domain.monitor import Assignment
 from monitord.domain.notice import NoticeKind, Picture
-from monitord.evidence.photographer import Moment
+from monitord.evidence.photographer import Moment, Photographer
 from monitord.evidence.shot import Image, Shot
 from monitord.storage.outbox import LEASE_S
 from monitord.storage.screenshots import ScreenshotAlbum
 from tests.integration.alerting.conftest import ACCEPTED, NEVER, REFUSED, Desk
+from tests.integration.ledger.conftest import record_all
 
 UP, DOWN, DEGRADED = Verdict.UP, Verdict.DOWN, Verdict.DEGRADED
 
@@ -225,7 +228,7 @@ async def test_an_outage_that_was_over_before_the_contact_woke_is_told_all_the_s
 
 async def test_an_alert_waits_for_its_picture_and_no_longer(desk: Desk) -> None:
     """And what is over while it waits is told at once, in one message."""
-    desk.ledger.hold_s = lambda monitor_id, transition: 15 if transition.judged_after is Status.DOWN else 0
+    desk.ledger.hold_s = lambda monitor_id, transition, category: 15 if transition.judged_after is Status.DOWN else 0
     one, two, three = await desk.monitor(), await desk.monitor(), await desk.monitor()
     await desk.world.contact(one, two, three)
     for monitor in (one, two, three):
@@ -243,6 +246,47 @@ async def test_an_alert_waits_for_its_picture_and_no_longer(desk: Desk) -> None:
     assert [notice.kind for notice in await desk.deliver()] == [NoticeKind.OUTAGE_OVER]
     desk.later(15)
     assert [notice.subject.id if notice.subject else 0 for notice in await desk.deliver()] == [three.id]
+
+
+class Camera:
+    """Takes pictures when it is let."""
+
+    can, is_full = True, False
+
+    def __init__(self) -> None:
+        self.taken: list[Check] = []
+        self.go_on = asyncio.Event()
+
+    async def of(self, check: Check) -> Shot:
+        self.taken.append(check)
+        await self.go_on.wait()
+        return Shot(url="https://p.test/1", image=Image(b"", "image/png"), taken_by="x", stored_by="y")
+
+
+async def test_an_alert_of_what_nobody_answered_waits_for_no_picture(desk: Desk) -> None:
+    camera, recorded = Camera(), asyncio.Event()
+    photographer = Photographer(camera, ScreenshotAlbum(desk.world.database, recorded.set))
+    desk.ledger.hold_s = photographer.hold_s
+    desk.ledger.listeners.append(lambda commit: photographer.committed(commit.changes))
+    refused, broken = await desk.monitor(), await desk.monitor()
+    await desk.world.contact(refused, broken)
+    for monitor in (refused, broken):
+        photographer.adopt(Assignment(monitor=monitor, health=Health(), last_seq=0, covered_until=0))
+    await desk.see(refused, DOWN, DOWN)
+    assert [(notice.category, notice.picture) for notice in await desk.deliver()] == [("connect.refused", None)]
+    seen = [desk.world.result(broken, DOWN, category=Category.HTTP_STATUS) for _ in range(2)]
+    record_all(desk.ledger, seen)
+    await desk.ledger.flush()
+    desk.later(1)
+    assert await desk.deliver() == []
+    camera.go_on.set()
+    async with asyncio.timeout(5):
+        await recorded.wait()
+    assert [(notice.category, notice.picture) for notice in await desk.deliver()] == [
+        ("http.status", Picture(url="https://p.test/1"))
+    ]
+    assert camera.taken == [broken.spec.check]
+    await photographer.close()
 
 
 async def test_who_switches_off_gets_nothing_that_waited(desk: Desk) -> None:

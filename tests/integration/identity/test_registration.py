@@ -168,7 +168,7 @@ async def test_mails_to_one_address_and_from_one_network_are_limited(identity: I
     refused: list[DomainError] = []
     for number in range(25):
         try:
-            await identity.registration.request_reset(f"a{number}@example.org", "198.51.100.1")
+            await identity.registration.request_reset(f"a{number}@example.org", f"2001:db8::{number}")
         except ResourceExhaustedError as error:
             refused.append(error)
     assert len(refused) == 5

@@ -11,7 +11,7 @@ from monitord.domain.errors import NotFoundError, UnavailableError
 from monitord.domain.heartbeat import MAX_BODY_BYTES, Ping, PingKind
 from monitord.identity.ping_urls import PingUrls
 from monitord.identity.vault import Vault
-from monitord.pings import limit, listener
+from monitord.pings import listener
 from monitord.pings.listener import PingListener
 
 VAULT = Vault([bytes(32)])
@@ -104,7 +104,7 @@ async def test_a_job_learns_what_became_of_its_word(served: Served) -> None:
 async def test_a_job_that_loops_is_slowed_down_and_no_other(served: Served) -> None:
     """(T16)"""
     path = f"/ping/{served.urls.token(7, 0)}"
-    statuses = [(await served.ask(path))[0] for _ in range(limit.BURST + 5)]
+    statuses = [(await served.ask(path))[0] for _ in range(listener.BURST + 5)]
     assert statuses.count(429) >= 4
     assert (await served.ask(f"/ping/{served.urls.token(8, 0)}"))[0] == 200
 
@@ -137,13 +137,3 @@ def test_a_rotated_key_keeps_old_urls_valid() -> None:
     assert PingUrls(new.derive, "").read(token) == (7, 1)
     assert PingUrls(new.derive, "").token(7, 1) != token
     assert PingUrls(Vault([b"n" * 32]).derive, "").read(token) is None
-
-
-def test_buckets_are_few_and_fill_again() -> None:
-    bucket = limit.PingLimit()
-    assert [bucket.take(1, 0.0) for _ in range(limit.BURST)] == [0.0] * limit.BURST
-    assert 0 < bucket.take(1, 0.0) <= limit.EVERY_S
-    assert bucket.take(1, 1.0) == 0.0
-    for monitor_id in range(2, 12_000):
-        bucket.take(monitor_id, 1.0)
-    assert len(bucket._buckets) == limit._JOBS

@@ -25,7 +25,7 @@ from monitord.v1 import (
     monitor_service_pb2,
     monitor_service_pb2_grpc,
 )
-from tests.support.rpc_server import FakeMeter, Refusal, refusal
+from tests.support.rpc_server import UNLIMITED, FakeMeter, Refusal, refusal
 
 GET = "/monitord.v1.MonitorService/GetMonitor"
 CREATE = "/monitord.v1.MonitorService/CreateMonitor"
@@ -115,6 +115,7 @@ async def gate() -> AsyncIterator[Gate]:
         RULES_HERE,
         unary=CallLimit("calls", per_caller=2, in_all=3),
         streams=CallLimit("streams", per_caller=1, in_all=2),
+        rates=UNLIMITED,
     )
     server = grpc.aio.server(interceptors=[edge], options=[("grpc.max_receive_message_length", 262_144)])
     monitor_service_pb2_grpc.add_MonitorServiceServicer_to_server(monitors, server)

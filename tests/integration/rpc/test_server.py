@@ -30,7 +30,7 @@ from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.server import SERVICE_NAMES, BindError, RpcServer, Services, Tls
 from monitord.v1 import auth_service_pb2_grpc, monitor_service_pb2, monitor_service_pb2_grpc
 from tests.integration.rpc.test_edge import ANN, CheckLogs, Doorman, Monitors, Watched
-from tests.support.rpc_server import FakeMeter, FakeReadiness, refusal
+from tests.support.rpc_server import UNLIMITED, FakeMeter, FakeReadiness, refusal
 
 SERVING, NOT_SERVING, UNKNOWN = 1, 2, 3
 
@@ -102,7 +102,7 @@ def server(readiness: FakeReadiness | None = None, monitors: Monitors | None = N
         accounts=AnyAccounts(),
         audit=AuditService(AuditLog()),
     )
-    wish: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "tls": None} | changes
+    wish: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "tls": None, "rates": UNLIMITED} | changes
     return RpcServer(
         services, authenticator=Doorman(), meter=FakeMeter(), readiness=readiness or FakeReadiness(), **wish
     )

@@ -5,12 +5,13 @@ import asyncio
 import msgspec
 import pytest
 
+from monitord.domain.check import Category
 from monitord.domain.errors import UnavailableError
 from monitord.domain.health import Health, Status, Transition
 from monitord.domain.kinds import Check, HttpCheck, TcpCheck
 from monitord.domain.monitor import Assignment, Monitor, MonitorSpec
 from monitord.evidence.photographer import HOLD_S, Moment, Photographer
-from monitord.evidence.screenshots import WHOLE_S
+from monitord.evidence.screenshots import NOBODY_THERE, WHOLE_S
 from monitord.evidence.shot import Shot, Skipped
 
 CHECK = HttpCheck(url="https://shop.example/")
@@ -20,6 +21,7 @@ NOTHING = Skipped("nothing to be seen")
 class Change(msgspec.Struct):
     monitor_id: int
     transitions: tuple[Transition, ...]
+    category: Category | None = Category.HTTP_STATUS
 
 
 class Fakes:
@@ -71,7 +73,7 @@ def test_alerts_wait_no_longer_than_a_screenshot_may_take() -> None:
 async def test_what_went_down_is_photographed() -> None:
     fakes = Fakes()
     photographer = make(fakes)
-    assert photographer.hold_s(3, DOWN) == HOLD_S
+    assert photographer.hold_s(3, DOWN, Category.HTTP_STATUS) == HOLD_S
     began = asyncio.get_running_loop().time()
     photographer.committed([Change(3, (DOWN,)), Change(9, (DOWN,)), Change(3, ())])
     assert fakes.taken == []
@@ -96,7 +98,7 @@ async def test_nothing_else_is(transition: Transition, always: bool, with_recove
     for recoveries, wanted in ((False, always), (True, with_recoveries)):
         fakes = Fakes()
         photographer = make(fakes, recoveries=recoveries)
-        assert photographer.hold_s(3, transition) == (HOLD_S if wanted else 0)
+        assert photographer.hold_s(3, transition, Category.HTTP_STATUS) == (HOLD_S if wanted else 0)
         photographer.committed([Change(3, (transition,))])
         await asyncio.sleep(5)
         assert bool(fakes.recorded) is wanted
@@ -114,19 +116,41 @@ async def test_only_the_newest_of_several_can_still_be_seen() -> None:
 async def test_what_can_have_no_picture_holds_no_alert_up(check: Check) -> None:
     photographer = make(Fakes())
     photographer.adopt(assignment(check))
-    assert photographer.hold_s(3, DOWN) == 0
+    assert photographer.hold_s(3, DOWN, Category.HTTP_STATUS) == 0
+
+
+@pytest.mark.parametrize("category", sorted(NOBODY_THERE))
+async def test_where_no_server_was_reached_there_is_nothing_to_be_seen(category: Category) -> None:
+    fakes = Fakes()
+    photographer = make(fakes)
+    assert photographer.hold_s(3, DOWN, category) == 0
+    photographer.committed([Change(3, (DOWN,), category)])
+    await asyncio.sleep(5)
+    assert (fakes.taken, fakes.recorded) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "category", [None, Category.TIMEOUT_TTFB, Category.CONNECT_RESET, Category.TLS_EXPIRED, Category.HTTP_PROTOCOL]
+)
+async def test_what_answered_is_photographed_whatever_it_said(category: Category | None) -> None:
+    fakes = Fakes()
+    photographer = make(fakes)
+    assert photographer.hold_s(3, DOWN, category) == HOLD_S
+    photographer.committed([Change(3, (DOWN,), category)])
+    await asyncio.sleep(5)
+    assert fakes.taken == [CHECK]
 
 
 async def test_what_is_gone_full_or_impossible_holds_no_alert_up() -> None:
     fakes = Fakes()
     photographer = make(fakes)
     fakes.is_full = True
-    assert photographer.hold_s(3, DOWN) == 0
+    assert photographer.hold_s(3, DOWN, Category.HTTP_STATUS) == 0
     fakes.is_full, fakes.can = False, False
-    assert photographer.hold_s(3, DOWN) == 0
+    assert photographer.hold_s(3, DOWN, Category.HTTP_STATUS) == 0
     fakes.can = True
     photographer.forget(3)
-    assert photographer.hold_s(3, DOWN) == 0
+    assert photographer.hold_s(3, DOWN, Category.HTTP_STATUS) == 0
     photographer.committed([Change(3, (DOWN,))])
     await asyncio.sleep(5)
     assert fakes.taken == []

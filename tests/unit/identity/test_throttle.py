@@ -14,23 +14,16 @@ from monitord.identity.throttle import (
     LONGEST_DELAY_S,
     LoginThrottle,
 )
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now_s
+from tests.support.clock import HandClock
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> HandClock:
+    return HandClock()
 
 
 @pytest.fixture
-def throttle(clock: Clock) -> LoginThrottle:
+def throttle(clock: HandClock) -> LoginThrottle:
     return LoginThrottle(clock=clock)
 
 
@@ -48,7 +41,7 @@ def peers() -> list[str]:
 
 
 def test_failures_of_one_account_delay_it_exponentially_from_whatever_address(
-    throttle: LoginThrottle, clock: Clock
+    throttle: LoginThrottle, clock: HandClock
 ) -> None:
     addresses = iter(peers())
     delays = []
@@ -65,7 +58,7 @@ def test_failures_of_one_account_delay_it_exponentially_from_whatever_address(
     assert wait_s(throttle, "b@example.org", next(addresses)) == 0
 
 
-def test_a_refused_attempt_makes_nothing_worse(throttle: LoginThrottle, clock: Clock) -> None:
+def test_a_refused_attempt_makes_nothing_worse(throttle: LoginThrottle, clock: HandClock) -> None:
     for _ in range(FREE_FAILURES):
         throttle.begin("a@example.org", "192.0.2.1")
 
@@ -74,7 +67,7 @@ def test_a_refused_attempt_makes_nothing_worse(throttle: LoginThrottle, clock: C
     assert wait_s(throttle, "a@example.org", "192.0.2.1") == 0
 
 
-def test_failures_of_one_address_are_limited_whatever_the_accounts(throttle: LoginThrottle, clock: Clock) -> None:
+def test_failures_of_one_address_are_limited_whatever_the_accounts(throttle: LoginThrottle, clock: HandClock) -> None:
     for number in range(ADDRESS_BURST):
         assert wait_s(throttle, f"{number}@example.org", "192.0.2.1") == 0
 
@@ -153,7 +146,9 @@ def test_an_attempt_that_nobody_answered_is_given_back(throttle: LoginThrottle) 
     assert wait_s(throttle, "a@example.org", "192.0.2.1") == 0
 
 
-def test_an_attempt_that_nobody_answered_does_not_begin_the_delay_anew(throttle: LoginThrottle, clock: Clock) -> None:
+def test_an_attempt_that_nobody_answered_does_not_begin_the_delay_anew(
+    throttle: LoginThrottle, clock: HandClock
+) -> None:
     for _ in range(FREE_FAILURES):
         throttle.begin("a@example.org", "192.0.2.1")
     clock.now_s += 1
@@ -163,7 +158,7 @@ def test_an_attempt_that_nobody_answered_does_not_begin_the_delay_anew(throttle:
 
 
 def test_giving_one_attempt_back_does_not_shorten_the_delay_of_a_later_failure(
-    throttle: LoginThrottle, clock: Clock
+    throttle: LoginThrottle, clock: HandClock
 ) -> None:
     for _ in range(FREE_FAILURES - 1):
         throttle.begin("a@example.org", "192.0.2.1")
@@ -175,7 +170,7 @@ def test_giving_one_attempt_back_does_not_shorten_the_delay_of_a_later_failure(
     assert wait_s(throttle, "a@example.org", "192.0.2.1") == 1.0
 
 
-def test_failures_are_forgotten_after_an_hour_without_one(throttle: LoginThrottle, clock: Clock) -> None:
+def test_failures_are_forgotten_after_an_hour_without_one(throttle: LoginThrottle, clock: HandClock) -> None:
     for _ in range(FREE_FAILURES):
         throttle.begin("a@example.org", "192.0.2.1")
     clock.now_s += FORGET_AFTER_S
@@ -184,7 +179,7 @@ def test_failures_are_forgotten_after_an_hour_without_one(throttle: LoginThrottl
         assert wait_s(throttle, "a@example.org", "192.0.2.1") == 0
 
 
-def test_memory_is_bounded_however_many_accounts_and_addresses_are_tried(clock: Clock) -> None:
+def test_memory_is_bounded_however_many_accounts_and_addresses_are_tried(clock: HandClock) -> None:
     throttle = LoginThrottle(clock=clock, size=10)
     for number in range(1_000):
         throttle.begin(f"{number}@example.org", f"unix-{number}").succeeded()
@@ -195,7 +190,7 @@ def test_memory_is_bounded_however_many_accounts_and_addresses_are_tried(clock: 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xy"), st.sampled_from(["fail", "undecided"]))))
 def test_waiting_as_long_as_told_always_suffices(attempts: list[tuple[str, str, str]]) -> None:
-    clock = Clock()
+    clock = HandClock()
     throttle = LoginThrottle(clock=clock)
     for account, peer, outcome in attempts:
         clock.now_s += wait_before(throttle, account, peer)
