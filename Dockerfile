@@ -2,6 +2,7 @@
 # Run:    docker run --init -v monitord:/var/lib/monitord -p 127.0.0.1:9464:9464 monitord
 # Without MONITORD_DATABASE_URL it keeps a private Postgres in the volume. The gRPC API listens inside the container
 # alone until MONITORD_HOST is set, and then wants TLS or MONITORD_ALLOW_PLAINTEXT: see README.md and deploy/compose.yaml.
+# Metrics and heartbeats listen to all of the container's network in plain text: publish them where that is right.
 
 FROM python:3.13-slim-bookworm AS build
 WORKDIR /build
@@ -27,7 +28,8 @@ ENV PATH=/opt/monitord/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     MONITORD_STATE_DIR=/var/lib/monitord/state \
     MONITORD_METRICS_HOST=0.0.0.0 \
-    MONITORD_PING_HOST=0.0.0.0
+    MONITORD_PING_HOST=0.0.0.0 \
+    MONITORD_ALLOW_PLAINTEXT_HTTP=true
 USER 10001:10001
 WORKDIR /var/lib/monitord
 VOLUME /var/lib/monitord

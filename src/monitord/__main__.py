@@ -53,6 +53,8 @@ def run(
     # What is forked here (Postgres, browsers) is replaced by another program at once: gRPC need not prepare for it, nor
     # tell of it on stderr.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
+    # Else each handshake that fails is a line among ours, in gRPC's own form: any scanner of ports could fill the log.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     from monitord.lifecycle import Options, serve
 
     raise typer.Exit(

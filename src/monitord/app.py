@@ -49,8 +49,9 @@ from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.monitors import MonitorService
 from monitord.rpc.private_door import PrivateDoor
 from monitord.rpc.rates import CallRates, Rate
-from monitord.rpc.server import RpcServer, Services, Tls
+from monitord.rpc.server import RpcServer, Services
 from monitord.rpc.specs import SpecReader
+from monitord.served_certificate import ServedCertificate
 from monitord.settings import Settings
 from monitord.storage.assignments import Assignments
 from monitord.storage.audit import Auditor
@@ -86,9 +87,15 @@ class App:
     """
 
     def __init__(
-        self, settings: Settings, database: Database, vault: Vault, own_addresses: list[str], console: Console | None
+        self,
+        settings: Settings,
+        database: Database,
+        vault: Vault,
+        own_addresses: list[str],
+        console: Console | None,
+        certificate: ServedCertificate | None,
     ) -> None:
-        self._settings = settings
+        self._settings, self._certificate = settings, certificate
         self._database = database
         self._console = console
         self._clock = SystemClock()
@@ -121,12 +128,8 @@ class App:
             hearing=self._heartbeats,
             read_token=self._ping_urls.read,
             now=self._clock.now,
-            others=[
-                route
-                for each in (self._notification.pages, *self._identification.pages, self._observation, self._bridge)
-                if each is not None
-                for route in each.routes()
-            ],
+            others=(self._notification.pages, *self._identification.pages, self._observation, self._bridge),
+            tls=certificate.context if certificate is not None and settings.http_tls else None,
         )
         self._specs = SpecReader(Limits(min_interval_s=settings.min_interval_s), self._policy, self._probes)
         self.first_start = FirstStart(
@@ -217,7 +220,6 @@ class App:
     def _build_rpc(self) -> RpcServer:
         settings, requests = self._settings, RequestLedger(self._database)
         engine = Engine(self._reconciler, self._supervisor, Tester(self._probes, self._gate, self._clock))
-        tls = Tls(settings.tls_cert, settings.tls_key) if settings.tls_cert and settings.tls_key else None
         return RpcServer(
             Services(
                 monitors=MonitorService(
@@ -250,7 +252,7 @@ class App:
             ),
             host=settings.host,
             port=settings.port,
-            tls=tls,
+            tls=self._certificate,
             authenticator=self._identification.authenticator,
             meter=self.instruments,
             readiness=self.readiness,
@@ -277,10 +279,8 @@ class App:
         """Make the log's partitions and open both ports; return that of gRPC and that of the HTTP listener."""
         await self._janitor.prepare()
         metrics_port = await self._listener.start()
-        ping_port = await self._pings.start()
-        if not self._ping_urls.base:
-            host = "localhost" if self._settings.ping_host in ("0.0.0.0", "::") else self._settings.ping_host
-            self._ping_urls.base = f"http://{f'[{host}]' if ':' in host else host}:{ping_port}"
+        await self._pings.start()
+        self._ping_urls.base = self._ping_urls.base or self._pings.url
         self._observation.linked_at(self._ping_urls.base)
         self._notification.greet()
         return await self._rpc.start(), metrics_port
@@ -303,6 +303,8 @@ class App:
             ("the upkeep of keys and sessions", self._identification.upkeep.run),
             ("the collector of garbage", self._collector.run),
         ]
+        if self._certificate is not None:
+            services.append(("the watch over the certificate", self._certificate.run))
         if self._bridge is not None:
             services.append(("the bridge for browsers", self._bridge.run))
         if self._console is not None:

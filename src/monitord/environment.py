@@ -12,7 +12,17 @@ from pydantic import SecretStr, ValidationError
 
 from monitord.settings import OTHER_NAMES, PREFIX, Settings
 
-_CLIENT = frozenset({"MONITORD_ADDRESS", "MONITORD_API_KEY", "MONITORD_API_KEY_FILE"})
+_CLIENT = frozenset(
+    PREFIX + name
+    for name in (
+        "ADDRESS",
+        "API_KEY",
+        "API_KEY_FILE",
+        "SERVER_CA_FILE",
+        "CLIENT_CERT_FILE",
+        "CLIENT_CERT_KEY_FILE",
+    )
+)
 """Variables of monitorctl, which may well be set in the same shell."""
 
 _EMULATOR = "FIREBASE_AUTH_EMULATOR_HOST"

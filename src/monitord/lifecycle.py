@@ -34,6 +34,7 @@ from monitord.settings import Settings
 from monitord.startup import (
     KEY_FILE,
     addresses_of,
+    certificate_of,
     descriptors_for,
     first_administrator,
     make_state_dir,
@@ -118,12 +119,13 @@ async def _start(settings: Settings, options: Options, stack: AsyncExitStack) ->
     if shortage := descriptors_for(settings.max_checks_in_flight):
         _say(shortage)
     vault = Vault.open(settings.state_dir, settings.secret_key.get_secret_value() if settings.secret_key else None)
+    certificate = certificate_of(settings)
     dsn, server = await stack.enter_async_context(postgres(settings, _say))
     database = await stack.enter_async_context(
         pool(dsn, settings.database_pool_size, within_s=settings.database_wait_s)
     )
     console = console_for(options.console, sys.stdout, SystemClock().now)
-    app = App(settings, database, vault, await addresses_of(dsn), console)
+    app = App(settings, database, vault, await addresses_of(dsn), console, certificate)
     demo_url = None
     if options.demo:
         demo = DemoTargets(port=options.demo_port)
@@ -209,6 +211,7 @@ def _welcome(
         key_file=key_file if key_file.exists() else None,
         new_key=new_key,
         monitorctl=_monitorctl(),
+        options=_options(settings),
         example_url=demo_url or f"http://{metrics_address}/readyz",
     )
 
@@ -219,6 +222,13 @@ def _monitorctl() -> str:
     if shutil.which("monitorctl") or not beside.exists():
         return "monitorctl"
     return os.path.relpath(beside)
+
+
+def _options(settings: Settings) -> str:
+    """Return what monitorctl needs to be told of TLS; of files that are its user's own, that there have to be some."""
+    if settings.tls_cert is None:
+        return ""
+    return "--tls" if settings.tls_client_ca is None else "--tls --cert FILE --cert-key FILE"
 
 
 async def _migrate(dsn: str) -> int:

@@ -19,6 +19,7 @@ from monitord.settings_accounts import AccountSettings
 from monitord.settings_alerting import AlertingSettings, Listed, is_loopback
 from monitord.settings_bridge import BridgeSettings
 from monitord.settings_screenshots import ScreenshotSettings
+from monitord.settings_tls import TlsSettings
 
 PREFIX = "MONITORD_"
 
@@ -48,7 +49,7 @@ def default_state_dir() -> Path:
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
-class Settings(AlertingSettings, ScreenshotSettings, AccountSettings, BridgeSettings):
+class Settings(AlertingSettings, ScreenshotSettings, AccountSettings, BridgeSettings, TlsSettings):
     """monitord's settings. Each is the environment variable ``MONITORD_<NAME>``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -79,13 +80,6 @@ class Settings(AlertingSettings, ScreenshotSettings, AccountSettings, BridgeSett
     # gRPC
     host: str = Field("127.0.0.1", min_length=1, description="The address that the gRPC API listens on.")
     port: Port = Field(50051, description="Its port; 0 takes any that is free.")
-    tls_cert: Path | None = Field(None, description="PEM file of the certificate chain for the gRPC API.")
-    tls_key: Path | None = Field(None, description="PEM file of its private key.")
-    allow_plaintext: bool = Field(
-        False,
-        description="Serve the API to other machines without TLS, by gRPC and by the bridge for browsers: only where "
-        "something else encrypts.",
-    )
     rpc_rate: float = Field(
         50,
         ge=0,
@@ -116,7 +110,7 @@ class Settings(AlertingSettings, ScreenshotSettings, AccountSettings, BridgeSett
     ping_host: str = Field(
         "127.0.0.1",
         min_length=1,
-        description="The address that the `ping_url` of heartbeats and the links in mails listen on, without TLS.",
+        description="The address that the `ping_url` of heartbeats and the links in mails listen on.",
     )
     ping_port: Port = Field(9467, description="Its port; 0 takes any that is free.")
     public_url: str | None = Field(
@@ -207,7 +201,7 @@ class Settings(AlertingSettings, ScreenshotSettings, AccountSettings, BridgeSett
         False, description="Allow what is unsafe in production, such as the Firebase emulator's unsigned tokens."
     )
 
-    @field_validator("state_dir", "env_file", "tls_cert", "tls_key", "probe_ca_file", mode="after")
+    @field_validator("state_dir", "env_file", "probe_ca_file", mode="after")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
@@ -277,13 +271,6 @@ class Settings(AlertingSettings, ScreenshotSettings, AccountSettings, BridgeSett
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if (self.tls_cert is None) != (self.tls_key is None):
-            raise ValueError("MONITORD_TLS_CERT and MONITORD_TLS_KEY go together: set both or neither")
-        if self.tls_cert is None and not self.allow_plaintext and not is_loopback(self.host):
-            raise ValueError(
-                f"MONITORD_HOST={self.host} would serve gRPC without TLS to other machines: set MONITORD_TLS_CERT and "
-                "MONITORD_TLS_KEY, or MONITORD_ALLOW_PLAINTEXT=true where something else encrypts"
-            )
         if self.port and self.port == self.metrics_port and self.host == self.metrics_host:
             raise ValueError(f"MONITORD_PORT and MONITORD_METRICS_PORT are both {self.port}: change one")
         if self.registration is RegistrationMode.OPEN and self.egress_mode is not EgressMode.PUBLIC:
@@ -291,12 +278,15 @@ class Settings(AlertingSettings, ScreenshotSettings, AccountSettings, BridgeSett
                 "MONITORD_REGISTRATION=open lets strangers check what stands in your network: set "
                 "MONITORD_EGRESS_MODE=public, or MONITORD_REGISTRATION=invitation"
             )
-        if self.bridge_on and not (is_loopback(self.ping_host) or self.allow_plaintext or self._has_front):
+        encrypted = self.http_tls or self.allow_plaintext or self._has_front
+        if self.bridge_on and not (is_loopback(self.ping_host) or encrypted):
             raise ValueError(
                 f"MONITORD_BRIDGE=on with MONITORD_PING_HOST={self.ping_host} would take credentials in the clear from "
-                "other machines: set MONITORD_PUBLIC_URL to the https:// URL of the proxy before it, or "
-                "MONITORD_ALLOW_PLAINTEXT=true where something else encrypts"
+                "other machines: set MONITORD_HTTP_TLS=true with MONITORD_TLS_CERT and MONITORD_TLS_KEY, or "
+                "MONITORD_PUBLIC_URL to the https:// URL of the proxy before it, or MONITORD_ALLOW_PLAINTEXT=true "
+                "where something else encrypts"
             )
+        self.require_encryption(self.host, self.metrics_host, self.ping_host, has_front=self._has_front)
         for name in ("cors_origins", "trusted_proxies"):
             if getattr(self, name) and not self.bridge_on:
                 raise ValueError(
@@ -329,7 +319,7 @@ def settings_table() -> str:
 
 def _rows() -> Iterator[str]:
     inherited = AlertingSettings.model_fields | ScreenshotSettings.model_fields
-    inherited |= AccountSettings.model_fields | BridgeSettings.model_fields
+    inherited |= AccountSettings.model_fields | BridgeSettings.model_fields | TlsSettings.model_fields
     # Those that are stated here first: pydantic puts inherited ones before them.
     fields = sorted(Settings.model_fields.items(), key=lambda item: item[0] in inherited)
     for name, field in fields:

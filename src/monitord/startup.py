@@ -10,8 +10,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from monitord.domain.errors import FailedPreconditionError, UnavailableError
+from monitord.engine.clock import SystemClock
 from monitord.identity import private_file
 from monitord.identity.accounts import Accounts
+from monitord.served_certificate import CertificateFiles, ServedCertificate
 from monitord.settings import Settings
 from monitord.storage.database import Database
 from monitord.storage.migrate import migrate
@@ -59,6 +61,14 @@ def descriptors_for(checks: int) -> str | None:
         f"This process may open {soft} files, and {checks} checks at once may need {needed}: beyond that checks are "
         "INCONCLUSIVE. Raise the limit (ulimit -n, LimitNOFILE=), or lower MONITORD_MAX_CHECKS_IN_FLIGHT."
     )
+
+
+def certificate_of(settings: Settings) -> ServedCertificate | None:
+    """Return what TLS is served with; None without. Raises CertificateError."""
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    files = CertificateFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+    return ServedCertificate(files, now=SystemClock().now)
 
 
 @contextlib.asynccontextmanager

@@ -44,7 +44,13 @@ async def ctl(server: FakeMonitord, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
     monkeypatch.setenv("MONITORD_ADDRESS", server.address)
     monkeypatch.setenv("MONITORD_API_KEY", KEY)
-    for name in ("MONITORD_API_KEY_FILE", "MONITORD_STATE_DIR"):
+    for name in (
+        "MONITORD_API_KEY_FILE",
+        "MONITORD_STATE_DIR",
+        "MONITORD_SERVER_CA_FILE",
+        "MONITORD_CLIENT_CERT_FILE",
+        "MONITORD_CLIENT_CERT_KEY_FILE",
+    ):
         monkeypatch.delenv(name, raising=False)
     app = build()
 

@@ -5,6 +5,9 @@ import pytest
 from monitord.environment import SettingsError, load
 from monitord.settings import EgressMode, Settings, settings_table
 
+TLS = {"MONITORD_TLS_CERT": "cert.pem", "MONITORD_TLS_KEY": "key.pem"}
+PLAIN_HTTP = {"MONITORD_ALLOW_PLAINTEXT_HTTP": "true"}
+
 
 def problems(**variables: str) -> list[str]:
     with pytest.raises(SettingsError) as caught:
@@ -77,6 +80,15 @@ def test_no_message_shows_a_secret():
         ({"MONITORD_TLS_CERT": "cert.pem"}, "go together"),
         ({"MONITORD_HOST": "0.0.0.0"}, "without TLS"),
         ({"MONITORD_HOST": "db.internal"}, "without TLS"),
+        ({"MONITORD_HOST": "0.0.0.0", "MONITORD_ALLOW_PLAINTEXT_HTTP": "true"}, "MONITORD_ALLOW_PLAINTEXT=true"),
+        ({"MONITORD_PING_HOST": "0.0.0.0"}, "MONITORD_HTTP_TLS=true"),
+        ({"MONITORD_PING_HOST": "::", "MONITORD_PUBLIC_URL": "http://m.example.org"}, "the https:// URL of a proxy"),
+        ({"MONITORD_PING_HOST": "0.0.0.0", **TLS}, "MONITORD_HTTP_TLS=true"),
+        ({"MONITORD_METRICS_HOST": "192.0.2.7"}, "MONITORD_ALLOW_PLAINTEXT_HTTP=true"),
+        ({"MONITORD_METRICS_HOST": "0.0.0.0", **TLS, "MONITORD_HTTP_TLS": "true"}, "MONITORD_ALLOW_PLAINTEXT_HTTP"),
+        ({"MONITORD_TLS_CLIENT_CA": "ca.pem"}, "set MONITORD_TLS_CERT and MONITORD_TLS_KEY too"),
+        ({"MONITORD_HTTP_TLS": "true"}, "set MONITORD_TLS_CERT and MONITORD_TLS_KEY too"),
+        ({"MONITORD_TLS_CA": "ca.pem"}, "did you mean MONITORD_TLS_"),
         ({"MONITORD_PORT": "9464"}, "change one"),
         ({"MONITORD_EGRESS_ALLOW": "10.0.0.0/8", "MONITORD_EGRESS_DENY": "10.0.0.0/8"}, "take it out of one"),
         ({"FIREBASE_AUTH_EMULATOR_HOST": "127.0.0.1:9099"}, "MONITORD_DEVELOPMENT"),
@@ -88,9 +100,16 @@ def test_no_message_shows_a_secret():
         ({"MONITORD_ADMIN_PASSWORD": "ü" * 37}, "72 bytes"),
         ({"MONITORD_BRIDGE": "on", "MONITORD_PING_HOST": "0.0.0.0"}, "in the clear"),
         ({"MONITORD_BRIDGE": "on", "MONITORD_PING_HOST": "::", "MONITORD_PUBLIC_URL": "http://m.example.org"}, "clear"),
+        (
+            {"MONITORD_BRIDGE": "on", "MONITORD_PING_HOST": "0.0.0.0", "MONITORD_ALLOW_PLAINTEXT_HTTP": "true"},
+            "MONITORD_ALLOW_PLAINTEXT=true",
+        ),
         ({"MONITORD_BRIDGE": "maybe"}, "'auto', 'on' or 'off'"),
         ({"MONITORD_BRIDGE": "off", "MONITORD_CORS_ORIGINS": "*"}, "MONITORD_BRIDGE=on"),
-        ({"MONITORD_PING_HOST": "0.0.0.0", "MONITORD_TRUSTED_PROXIES": "10.0.0.0/8"}, "MONITORD_BRIDGE=on"),
+        (
+            {**PLAIN_HTTP, "MONITORD_PING_HOST": "0.0.0.0", "MONITORD_TRUSTED_PROXIES": "10.0.0.0/8"},
+            "MONITORD_BRIDGE=on",
+        ),
         ({"MONITORD_CORS_ORIGINS": "*,https://a.example.org"}, "name it alone"),
         ({"MONITORD_CORS_ORIGINS": "a.example.org"}, "not an origin"),
         ({"MONITORD_CORS_ORIGINS": "https://a.example.org/"}, "not an origin"),
@@ -116,12 +135,17 @@ def test_unsafe_and_contradictory_settings_stop_the_start(variables, says):
         {"MONITORD_HOST": "0.0.0.0", "MONITORD_TLS_CERT": "c", "MONITORD_TLS_KEY": "k"},
         {"FIREBASE_AUTH_EMULATOR_HOST": "127.0.0.1:9099", "MONITORD_DEVELOPMENT": "true"},
         {"MONITORD_PORT": "0", "MONITORD_METRICS_PORT": "0"},
-        {"MONITORD_PING_HOST": "0.0.0.0"},
+        {"MONITORD_HOST": "0.0.0.0", **TLS, "MONITORD_TLS_CLIENT_CA": "ca.pem"},
+        {"MONITORD_PING_HOST": "0.0.0.0", "MONITORD_METRICS_HOST": "0.0.0.0", **PLAIN_HTTP},
+        {"MONITORD_PING_HOST": "0.0.0.0", "MONITORD_METRICS_HOST": "0.0.0.0", "MONITORD_ALLOW_PLAINTEXT": "true"},
+        {"MONITORD_PING_HOST": "0.0.0.0", **TLS, "MONITORD_HTTP_TLS": "true"},
+        {"MONITORD_PING_HOST": "0.0.0.0", "MONITORD_PUBLIC_URL": "https://m.example.org"},
+        {"MONITORD_BRIDGE": "on", "MONITORD_PING_HOST": "0.0.0.0", **TLS, "MONITORD_HTTP_TLS": "true"},
         {"MONITORD_BRIDGE": "on", "MONITORD_PING_HOST": "0.0.0.0", "MONITORD_PUBLIC_URL": "https://m.example.org"},
         {"MONITORD_BRIDGE": "on", "MONITORD_PING_HOST": "0.0.0.0", "MONITORD_ALLOW_PLAINTEXT": "true"},
         {"MONITORD_CORS_ORIGINS": "https://a.example.org, http://localhost:5173,http://[::1]:8080"},
         {"MONITORD_TRUSTED_PROXIES": "10.0.0.0/8,fd00::1"},
-        {"MONITORD_ADDRESS": "localhost:50051", "MONITORD_API_KEY": "key"},
+        {"MONITORD_ADDRESS": "localhost:50051", "MONITORD_API_KEY": "key", "MONITORD_CLIENT_CERT_FILE": "me.pem"},
     ],
 )
 def test_what_looks_close_to_wrong_but_is_right(variables):

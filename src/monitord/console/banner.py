@@ -23,6 +23,8 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True):
     """The key itself, at the first start alone."""
     monitorctl: str = "monitorctl"
     """How to call the client from here."""
+    options: str = ""
+    """What it needs besides the address to reach this server, such as `--tls`."""
     example_url: str
     """What to try `monitorctl test` on: something that runs."""
 
@@ -31,6 +33,8 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True):
         ctl = self.monitorctl
         if self.grpc_address != DEFAULT_ADDRESS:
             ctl += f" --address {self.grpc_address}"
+        if self.options:
+            ctl += f" {self.options}"
         return (f"{ctl} list", f"{ctl} tail", f"{ctl} test {self.example_url}")
 
 

@@ -80,14 +80,14 @@ class AddressProofs:
     ) -> None:
         """Take where keys come from, and what stands before the path of links."""
         self._store = store
-        self._key = derive("address proof")[0]
+        self._derive = derive
         self._base = base
         self._now = now
 
     async def ask(self, claim: Claim) -> Proof:
         """Remember a claim, and return what proves it."""
         token, code, now = new_token(), new_code(), self._now()
-        digest = self._code_digest(claim.purpose, claim.email, code)
+        digest = _code_digest(self._keys()[0], claim.purpose, claim.email, code)
         until = now + LIFETIMES[claim.purpose]
         await self._store.begin_proof(claim, token_hash(token), digest, at=now, until=until)
         return Proof(f"{self._base().rstrip('/')}/accounts/{_PATHS[claim.purpose]}/{token}", code)
@@ -96,10 +96,15 @@ class AddressProofs:
         """Return the claim that a token, or an address with its code, proves; None: none. It works once."""
         if token:
             return await self._store.prove_by_token(purpose, token_hash(token), at=self._now())
-        tried = self._code_digest(purpose, email, read_code(code))
+        # Of each key: it may have been rotated since the code was sent.
+        tried = [_code_digest(key, purpose, email, read_code(code)) for key in self._keys()]
         return await self._store.prove_by_code(
-            purpose, email, lambda stored: hmac.compare_digest(stored, tried), at=self._now()
+            purpose, email, lambda stored: any(hmac.compare_digest(stored, one) for one in tried), at=self._now()
         )
 
-    def _code_digest(self, purpose: Purpose, email: str, code: str) -> bytes:
-        return hmac.digest(self._key, f"{purpose}/{email}/{code}".encode("utf-8", "surrogatepass"), "sha256")
+    def _keys(self) -> tuple[bytes, ...]:
+        return self._derive("address proof")
+
+
+def _code_digest(key: bytes, purpose: Purpose, email: str, code: str) -> bytes:
+    return hmac.digest(key, f"{purpose}/{email}/{code}".encode("utf-8", "surrogatepass"), "sha256")

@@ -21,7 +21,7 @@ class ContactLinks:
 
     def __init__(self, derive: Callable[[str], tuple[bytes, ...]], base: Callable[[], str]) -> None:
         """Take where keys come from, and what stands before ``/contacts/``."""
-        self._keys = derive("contact")
+        self._derive = derive
         self._base = base
 
     def confirm_url(self, token: str) -> str:
@@ -30,7 +30,7 @@ class ContactLinks:
 
     def unsubscribe_url(self, org_id: int, contact_id: int) -> str:
         """Return where a contact ends its messages."""
-        token = f"{org_id}-{contact_id}-{_sign(self._keys[0], f'unsubscribe/{org_id}/{contact_id}')}"
+        token = f"{org_id}-{contact_id}-{_sign(self._keys()[0], f'unsubscribe/{org_id}/{contact_id}')}"
         return f"{self._base().rstrip('/')}/contacts/unsubscribe/{token}"
 
     def read_unsubscribe(self, token: str) -> tuple[int, int] | None:
@@ -40,12 +40,20 @@ class ContactLinks:
             return None
         org_id, contact_id = int(match[1]), int(match[2])
         text = f"unsubscribe/{org_id}/{contact_id}"
-        good = [hmac.compare_digest(_sign(key, text), match[3]) for key in self._keys]
+        good = [hmac.compare_digest(_sign(key, text), match[3]) for key in self._keys()]
         return (org_id, contact_id) if any(good) else None
 
     def code_hash(self, org_id: int, contact_id: int, code: str) -> bytes:
         """Return what is stored of a code: keyed, because so short a code could be found by trying all."""
-        return hmac.digest(self._keys[0], f"code/{org_id}/{contact_id}/{code}".encode(), "sha256")
+        return _hash(self._keys()[0], org_id, contact_id, code)
+
+    def is_code(self, stored: bytes, org_id: int, contact_id: int, code: str) -> bool:
+        """Return whether a code is the one of which ``code_hash`` made what is stored, maybe with an older key."""
+        good = [hmac.compare_digest(_hash(key, org_id, contact_id, code), stored) for key in self._keys()]
+        return any(good)
+
+    def _keys(self) -> tuple[bytes, ...]:
+        return self._derive("contact")
 
 
 def new_token() -> str:
@@ -66,6 +74,10 @@ def new_code() -> str:
 def read_code(text: str) -> str:
     """Return a code as it was made, whatever spaces and hyphens people put into it."""
     return text.replace(" ", "").replace("-", "")
+
+
+def _hash(key: bytes, org_id: int, contact_id: int, code: str) -> bytes:
+    return hmac.digest(key, f"code/{org_id}/{contact_id}/{code}".encode(), "sha256")
 
 
 def _sign(key: bytes, text: str) -> str:

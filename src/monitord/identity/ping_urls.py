@@ -5,8 +5,12 @@ import hmac
 import re
 from collections.abc import Callable
 
+import structlog
+
 _TOKEN = re.compile(r"([1-9][0-9]{0,18})-([0-9]{1,7})-([A-Za-z0-9_-]{22})")
 _MAC_BYTES = 16
+_PURPOSE = "ping"
+_log = structlog.get_logger(__name__)
 
 
 class PingUrls:
@@ -17,8 +21,9 @@ class PingUrls:
 
     def __init__(self, derive: Callable[[str], tuple[bytes, ...]], base: str) -> None:
         """Take where keys come from, and what stands before ``/ping/``; the base may be set later."""
-        self._keys = derive("ping")
+        self._derive = derive
         self.base = base
+        self._outdated: set[int] = set()
 
     def url(self, monitor_id: int, version: int) -> str:
         """Return the URL for a monitor's job."""
@@ -26,7 +31,7 @@ class PingUrls:
 
     def token(self, monitor_id: int, version: int) -> str:
         """Return the secret part of it."""
-        return f"{monitor_id}-{version}-{_sign(self._keys[0], monitor_id, version)}"
+        return f"{monitor_id}-{version}-{_sign(self._derive(_PURPOSE)[0], monitor_id, version)}"
 
     def read(self, token: str) -> tuple[int, int] | None:
         """Return the monitor and version of a token; None if it wasn't made here."""
@@ -34,8 +39,18 @@ class PingUrls:
         if match is None:
             return None
         monitor_id, version = int(match[1]), int(match[2])
-        good = [hmac.compare_digest(_sign(key, monitor_id, version), match[3]) for key in self._keys]
-        return (monitor_id, version) if any(good) else None
+        good = [hmac.compare_digest(_sign(key, monitor_id, version), match[3]) for key in self._derive(_PURPOSE)]
+        if not any(good):
+            return None
+        if not good[0]:
+            self._tell_of_an_older_key(monitor_id)
+        return monitor_id, version
+
+    def _tell_of_an_older_key(self, monitor_id: int) -> None:
+        """Say, once for each monitor, that its job uses a URL that ends when an older master key is retired."""
+        if monitor_id not in self._outdated:
+            self._outdated.add(monitor_id)
+            _log.info("ping_url_of_an_older_key", monitor_id=monitor_id)
 
 
 def _sign(key: bytes, monitor_id: int, version: int) -> str:

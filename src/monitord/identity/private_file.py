@@ -33,9 +33,10 @@ def create(path: Path, text: str) -> bool:
 
 
 def replace(path: Path, text: str) -> None:
-    """Write a file with mode 0600, whole and durable, over the one that may be there."""
+    """Write a file with mode 0600, whole and durable, over the one that may be there, whose owner it keeps."""
     written = _write_beside(path, text)
     try:
+        _give_to_the_owner_of(path, written)
         written.replace(path)
     except OSError:
         written.unlink()
@@ -81,6 +82,14 @@ def _write_beside(path: Path, text: str) -> Path:
             beside.unlink()
         raise
     return beside
+
+
+def _give_to_the_owner_of(path: Path, written: Path) -> None:
+    """Let root, who may write any file, not take it away from the user that monitord runs as."""
+    with suppress(FileNotFoundError):
+        before, now = path.stat(), written.stat()
+        if (before.st_uid, before.st_gid) != (now.st_uid, now.st_gid) and os.geteuid() == 0:
+            os.chown(written, before.st_uid, before.st_gid)
 
 
 def _sync_folder(folder: Path) -> None:

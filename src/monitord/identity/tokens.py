@@ -25,6 +25,8 @@ from monitord.identity.principal import SessionCredential
 
 ACCESS_LIFETIME_S = 15 * 60
 
+_ACCESS, _REFRESH = "access tokens", "refresh tokens"
+"""What keys are derived for: other words would end all sessions."""
 _ALGORITHM = "HS256"
 _ISSUER = _AUDIENCE = "monitord"
 _REFRESH_PREFIX = "mr_"
@@ -70,8 +72,7 @@ class Tokens:
     """Makes and verifies tokens with keys derived from the vault's: the first signs, each verifies."""
 
     def __init__(self, derive: Callable[[str], tuple[bytes, ...]], *, now: Callable[[], Instant]) -> None:
-        self._access_keys = derive("access tokens")
-        self._refresh_keys = derive("refresh tokens")
+        self._derive = derive
         self._now = now
 
     def issue_access(self, user_id: int, credential: SessionCredential) -> tuple[str, Instant]:
@@ -87,7 +88,7 @@ class Tokens:
             "iat": issued_s,
             "exp": expires_s,
         }
-        return jwt.encode(claims, self._access_keys[0], algorithm=_ALGORITHM), expires_s * SECOND
+        return jwt.encode(claims, self._derive(_ACCESS)[0], algorithm=_ALGORITHM), expires_s * SECOND
 
     def verify_access(self, token: str) -> AccessClaims:
         """Return what an access token says. Raises UnauthenticatedError for one that is not ours or has expired."""
@@ -99,7 +100,8 @@ class Tokens:
     def issue_refresh(self, session_id: UUID) -> str:
         """Return a new refresh token of a session."""
         body = session_id.bytes + secrets.token_bytes(_RANDOM_BYTES)
-        return _REFRESH_PREFIX + base64.urlsafe_b64encode(body + _mac(self._refresh_keys[0], body)).decode().rstrip("=")
+        signed = body + _mac(self._derive(_REFRESH)[0], body)
+        return _REFRESH_PREFIX + base64.urlsafe_b64encode(signed).decode().rstrip("=")
 
     def verify_refresh(self, token: str) -> UUID:
         """Return the session of a refresh token that was issued here, whether or not it is still the valid one.
@@ -108,12 +110,12 @@ class Tokens:
         """
         raw = _decode_refresh(token)
         body, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
-        if not any(hmac.compare_digest(mac, _mac(key, body)) for key in self._refresh_keys):
+        if not any(hmac.compare_digest(mac, _mac(key, body)) for key in self._derive(_REFRESH)):
             raise UnauthenticatedError(_NOT_REFRESH)
         return UUID(bytes=body[:_SESSION_BYTES])
 
     def _read(self, token: str) -> _Claims:
-        for key in self._access_keys:
+        for key in self._derive(_ACCESS):
             try:
                 payload = jwt.decode(
                     token,

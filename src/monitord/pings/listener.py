@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import ssl
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -36,8 +37,16 @@ class Hearing(Protocol):
         ...
 
 
+class Routes(Protocol):
+    """Whatever else is served at the same address."""
+
+    def routes(self) -> Iterable[web.AbstractRouteDef]:
+        """Return what it serves."""
+        ...
+
+
 class PingListener:
-    """Serves ping URLs on one address, without TLS: put a proxy before it that has a certificate."""
+    """Serves ping URLs on one address: with TLS, behind a proxy that has a certificate, or to this machine alone."""
 
     def __init__(
         self,
@@ -47,16 +56,16 @@ class PingListener:
         hearing: Hearing,
         read_token: Callable[[str], tuple[int, int] | None],
         now: Callable[[], Instant],
-        others: Iterable[web.AbstractRouteDef] = (),
+        others: Iterable[Routes | None] = (),
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         """Take who hears the words; ``others`` is what else is served at the same address."""
-        self._server = HttpServer(
-            host, port, purpose="listen for heartbeats", remedy="Set MONITORD_PING_PORT or MONITORD_PING_HOST"
-        )
+        remedy = "Set MONITORD_PING_PORT or MONITORD_PING_HOST"
+        self._server = HttpServer(host, port, purpose="listen for heartbeats", remedy=remedy, tls=tls)
         self._hearing = hearing
         self._read_token = read_token
         self._now = now
-        self._others = list(others)
+        self._others = [route for each in others if each is not None for route in each.routes()]
         self._words = Allowance("Too many words", burst=BURST, refill_s=EVERY_S)
         self._at_once = 0
 
@@ -68,6 +77,11 @@ class PingListener:
                 app.router.add_route(method, path, self._ping)
         app.router.add_routes(self._others)
         return await self._server.start(app)
+
+    @property
+    def url(self) -> str:
+        """Where it listens, once it does, as this machine reaches it."""
+        return self._server.url
 
     async def stop(self) -> None:
         """Stop listening; safe twice."""

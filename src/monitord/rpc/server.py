@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-import ssl
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import grpc
@@ -15,6 +13,7 @@ from grpc_reflection.v1alpha import reflection
 from monitord.rpc.accounts import AccountService
 from monitord.rpc.alerts import AlertService
 from monitord.rpc.audit import AuditService
+from monitord.rpc.certificates import credentials
 from monitord.rpc.check_logs import CheckLogService
 from monitord.rpc.contacts import ContactService
 from monitord.rpc.health import Health
@@ -28,6 +27,7 @@ from monitord.rpc.organisations import OrganisationService
 from monitord.rpc.permissions import RULES
 from monitord.rpc.private_door import PrivateDoor
 from monitord.rpc.rates import CallRates
+from monitord.served_certificate import ServedCertificate
 from monitord.v1 import (
     account_service_pb2,
     account_service_pb2_grpc,
@@ -114,14 +114,6 @@ class Services:
     audit: AuditService
 
 
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """Where the PEM files are: the certificate with its chain, and its private key."""
-
-    certificate: Path
-    key: Path
-
-
 class RpcServer:
     """Serves monitord's API. Made within a running loop; one for a process, as grpc.aio wants it."""
 
@@ -131,7 +123,7 @@ class RpcServer:
         *,
         host: str,
         port: int,
-        tls: Tls | None,
+        tls: ServedCertificate | None,
         authenticator: Authenticator,
         meter: RpcMeter,
         readiness: Readiness,
@@ -168,10 +160,7 @@ class RpcServer:
         _register(self._server, services, self._health)
 
     async def start(self) -> int:
-        """Open the port and serve; return the port.
-
-        Raises BindError when the port can't be opened, or the certificate and key can't be used.
-        """
+        """Open the port and serve; return the port. Raises BindError when it can't be opened."""
         bound = self._bind()
         self._open_door()
         await self._server.start()
@@ -202,7 +191,7 @@ class RpcServer:
         try:
             if self._tls is None:
                 return self._server.add_insecure_port(address)
-            return self._server.add_secure_port(address, _credentials(self._tls))
+            return self._server.add_secure_port(address, credentials(self._tls))
         except RuntimeError as error:
             raise BindError(
                 f"gRPC can't listen on {address}: another process has the port (a second monitord?), or the address "
@@ -230,18 +219,6 @@ class RpcServer:
         ready = await self._readiness.is_ready()
         if self._health.set(ready):
             _log.info("rpc.health", serving=ready)
-
-
-def _credentials(tls: Tls) -> grpc.ServerCredentials:
-    """Read the files anew, after OpenSSL has said more of what is wrong with them than gRPC would."""
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.certificate, tls.key)
-    except (OSError, ssl.SSLError) as error:
-        raise BindError(
-            f"the certificate {tls.certificate} and the key {tls.key} can't be used: {error}. Both must be PEM, and "
-            "belong together; see MONITORD_TLS_CERT and MONITORD_TLS_KEY"
-        ) from error
-    return grpc.ssl_server_credentials([(tls.key.read_bytes(), tls.certificate.read_bytes())])
 
 
 SERVICE_NAMES = [

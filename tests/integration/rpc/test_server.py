@@ -2,18 +2,11 @@
 
 import asyncio
 import contextlib
-import datetime as dt
-import ipaddress
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
@@ -27,7 +20,8 @@ from monitord.rpc.contacts import ContactService
 from monitord.rpc.heartbeats import HeartbeatService
 from monitord.rpc.incidents import IncidentService
 from monitord.rpc.maintenance import MaintenanceService
-from monitord.rpc.server import SERVICE_NAMES, BindError, RpcServer, Services, Tls
+from monitord.rpc.organisations import OrganisationService
+from monitord.rpc.server import SERVICE_NAMES, BindError, RpcServer, Services
 from monitord.v1 import auth_service_pb2_grpc, monitor_service_pb2, monitor_service_pb2_grpc
 from tests.integration.rpc.test_edge import ANN, CheckLogs, Doorman, Monitors, Watched
 from tests.support.rpc_server import UNLIMITED, FakeMeter, FakeReadiness, refusal
@@ -55,6 +49,11 @@ class AuditLog:
 
 
 class AnyAccounts(AccountService):
+    def __init__(self) -> None:
+        pass
+
+
+class Organisations(OrganisationService):
     def __init__(self) -> None:
         pass
 
@@ -100,6 +99,7 @@ def server(readiness: FakeReadiness | None = None, monitors: Monitors | None = N
         incidents=Incidents(),
         alerts=Alerts(),
         accounts=AnyAccounts(),
+        organisations=Organisations(),
         audit=AuditService(AuditLog()),
     )
     wish: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "tls": None, "rates": UNLIMITED} | changes
@@ -137,57 +137,6 @@ async def test_a_second_server_on_the_same_port_gets_a_clear_error() -> None:
 async def test_an_ipv6_address_is_served() -> None:
     async with running(server(host="::1"), "[::1]") as channel:
         assert await status(channel) == SERVING
-
-
-def self_signed(folder: Path) -> Tls:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
-        .sign(key, hashes.SHA256())
-    )
-    files = Tls(folder / "cert.pem", folder / "key.pem")
-    files.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    files.key.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return files
-
-
-async def test_tls_by_two_files(tmp_path: Path) -> None:
-    files = self_signed(tmp_path)
-    made = server(tls=files)
-    port = await made.start()
-    credentials = grpc.ssl_channel_credentials(files.certificate.read_bytes())
-    async with grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials) as channel:
-        stub = monitor_service_pb2_grpc.MonitorServiceStub(channel)
-        answer = await stub.GetMonitor(monitor_service_pb2.GetMonitorRequest(id=1), metadata=ANN)
-        assert answer.monitor.id == 7
-    await made.stop(0)
-
-
-@pytest.mark.parametrize("spoil", ["missing", "not PEM", "of another key"])
-async def test_tls_files_that_cannot_be_used_are_named(tmp_path: Path, spoil: str) -> None:
-    files = self_signed(tmp_path)
-    if spoil == "missing":
-        files.key.unlink()
-    elif spoil == "not PEM":
-        files.certificate.write_text("hello")
-    else:
-        (tmp_path / "other").mkdir()
-        files = Tls(files.certificate, self_signed(tmp_path / "other").key)
-    made = server(tls=files)
-    with pytest.raises(BindError, match=r"the certificate .*cert\.pem and the key .*key\.pem can't be used"):
-        await made.start()
-    await made.stop(0)
 
 
 async def test_health_tells_of_the_server_and_of_each_service() -> None:

@@ -1,4 +1,5 @@
 import base64
+import os
 import stat
 from pathlib import Path
 
@@ -7,11 +8,13 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from monitord.domain.errors import FailedPreconditionError
 from monitord.identity import private_file
+from monitord.identity.key_file import KEY_FILE, KeyFile, VaultError, key_id, spelled
 from monitord.identity.private_file import PrivateFileError
-from monitord.identity.vault import KEY_FILE, UnsealError, Vault, VaultError
+from monitord.identity.vault import LOOK_S, UnsealError, Vault
 
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))
 
@@ -161,3 +164,168 @@ def test_no_key_is_in_the_representation() -> None:
     for key in (OLD, NEW):
         assert key.hex() not in text
         assert encoded(key) not in text
+
+
+# A rotation while it runs
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+class Source:
+    """Keys that a test sets, and how often they were asked for."""
+
+    def __init__(self) -> None:
+        self.keys: list[bytes] | None = None
+        self.asked = 0
+
+    def newer(self) -> list[bytes] | None:
+        self.asked += 1
+        return self.keys
+
+
+def following(time: Time, *keys: bytes) -> tuple[Vault, Source]:
+    source = Source()
+    return Vault(keys, source=source, monotonic=time), source
+
+
+def test_a_new_first_key_seals_and_signs_after_a_second_at_most() -> None:
+    time = Time()
+    vault, source = following(time, OLD)
+    before = vault.seal(b"secret", b"place")
+    source.keys = [NEW, OLD]
+    time.now_s = LOOK_S - 0.001
+    assert (vault.seal(b"", b"")[1:5], source.asked) == (key_id(OLD), 0)
+    time.now_s = LOOK_S
+    assert vault.seal(b"", b"")[1:5] == key_id(NEW) == vault.current
+    assert vault.derive("signing") == Vault([NEW, OLD]).derive("signing")
+    assert vault.unseal(before, b"place") == b"secret"
+
+
+def test_keys_that_are_derived_follow_without_anything_being_sealed() -> None:
+    time = Time()
+    vault, source = following(time, OLD)
+    assert vault.derive("signing") == Vault([OLD]).derive("signing")
+    source.keys, time.now_s = [NEW, OLD], LOOK_S
+    assert vault.derive("signing") == Vault([NEW, OLD]).derive("signing")
+
+
+def test_a_value_of_a_key_that_is_not_known_has_it_look_at_once() -> None:
+    time = Time()
+    vault, source = following(time, OLD)
+    source.keys = [NEW, OLD]
+    time.now_s = 0.1
+    assert vault.unseal(Vault([NEW]).seal(b"secret", b"place"), b"place") == b"secret"
+    assert source.asked == 1
+
+
+def test_it_looks_no_more_than_once_a_second_however_many_values_do_not_open() -> None:
+    time = Time()
+    vault, source = following(time, OLD)
+    stranger = Vault([NEW]).seal(b"secret", b"place")
+    for _ in range(100):
+        with pytest.raises(UnsealError, match=key_id(NEW).hex()):
+            vault.unseal(stranger, b"place")
+    assert source.asked == 1
+    time.now_s = LOOK_S
+    for _ in range(100):
+        with pytest.raises(UnsealError):
+            vault.unseal(stranger, b"place")
+        vault.seal(b"", b"")
+    assert source.asked == 2
+
+
+def test_a_retired_key_signs_and_verifies_no_more_but_opens_what_is_still_under_way() -> None:
+    time = Time()
+    vault, source = following(time, NEW, OLD)
+    before = Vault([OLD]).seal(b"secret", b"place")
+    source.keys, time.now_s = [NEW], LOOK_S
+    assert vault.derive("signing") == Vault([NEW]).derive("signing")
+    assert vault.unseal(before, b"place") == b"secret"
+
+
+def test_a_file_that_is_replaced_is_followed(tmp_path: Path) -> None:
+    vault = Vault.open(tmp_path, None)
+    file = KeyFile(tmp_path / KEY_FILE)
+    (made,) = file.read()
+    file.replace([NEW, made], instead_of=[made])
+    assert vault.unseal(Vault([NEW]).seal(b"secret", b""), b"") == b"secret"
+    assert (tmp_path / KEY_FILE).read_text().split() == encoded(NEW, made).split(",")
+    assert stat.S_IMODE((tmp_path / KEY_FILE).stat().st_mode) == 0o600
+    assert names(tmp_path) == [KEY_FILE]
+
+
+def test_a_file_that_cannot_be_used_leaves_the_keys_as_they_are_and_is_told_once(tmp_path: Path) -> None:
+    file = KeyFile(tmp_path / KEY_FILE)
+    file.open()
+    file.path.write_text("hunter2")
+    with capture_logs() as logs:
+        assert file.newer() is None
+        assert file.newer() is None
+        file.path.unlink()
+        assert file.newer() is None
+        assert file.newer() is None
+    assert [line["event"] for line in logs] == ["keys_not_reloaded", "keys_not_reloaded"]
+    assert "hunter2" not in str(logs)
+    private_file.create(file.path, spelled([NEW]))
+    assert file.newer() == [NEW]
+    assert file.newer() is None
+
+
+def test_what_heals_without_a_change_of_the_file_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = KeyFile(tmp_path / KEY_FILE)
+    file.open()
+    private_file.replace(file.path, spelled([NEW]))
+    with monkeypatch.context() as broken, capture_logs():
+        broken.setattr(private_file, "read", unreadable)
+        assert file.newer() is None
+    assert file.newer() == [NEW]
+
+
+def unreadable(path: Path) -> str:
+    raise OSError(5, "Input/output error")
+
+
+def test_a_file_that_somebody_else_has_changed_is_not_replaced(tmp_path: Path) -> None:
+    file = KeyFile(tmp_path / KEY_FILE)
+    (made,) = file.open()
+    private_file.replace(file.path, spelled([OLD]))
+    with pytest.raises(VaultError, match="changed by somebody else"):
+        file.replace([NEW, made], instead_of=[made])
+    assert file.read() == [OLD]
+
+
+def test_a_link_to_the_file_stays_one(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    private_file.create(elsewhere, spelled([OLD]))
+    (tmp_path / KEY_FILE).symlink_to(elsewhere)
+    KeyFile(tmp_path / KEY_FILE).replace([NEW, OLD], instead_of=[OLD])
+    assert (tmp_path / KEY_FILE).is_symlink()
+    assert KeyFile(elsewhere).read() == [NEW, OLD]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_root_leaves_the_file_to_the_user_that_monitord_runs_as(tmp_path: Path) -> None:
+    file = KeyFile(tmp_path / KEY_FILE)
+    (made,) = file.open()
+    os.chown(file.path, 12345, 23456)
+    file.replace([NEW, made], instead_of=[made])
+    assert (file.path.stat().st_uid, file.path.stat().st_gid) == (12345, 23456)
+    assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
+
+
+def test_a_file_that_cannot_be_replaced_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = KeyFile(tmp_path / KEY_FILE)
+    (made,) = file.open()
+
+    def read_only(path: Path, text: str) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(private_file, "replace", read_only)
+    with pytest.raises(PrivateFileError, match="Read-only file system"):
+        file.replace([NEW, made], instead_of=[made])

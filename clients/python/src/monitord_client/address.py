@@ -11,12 +11,16 @@ _PORT = 50051
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """How to trust the server's certificate."""
+    """How to trust the server's certificate, and which one to show it."""
 
     ca_file: Path | None = None
     """Certificates in PEM form to trust instead of the system's."""
     server_name: str | None = None
     """The name to expect in the certificate, where it is not the address's host."""
+    cert_file: Path | None = None
+    """The client's own certificate with its chain, in PEM form, for a server that asks for one (mTLS)."""
+    key_file: Path | None = None
+    """Its private key in PEM form, without a password; None: it stands in ``cert_file`` too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The gRPC channel: its options, and the refusal to whisper secrets across a room."""
 
+import ssl
 from pathlib import Path
 
 import grpc
@@ -30,7 +31,7 @@ def open_channel(address: Address, tls: Tls | None, *, insecure: bool) -> grpc.a
     """Return a channel; it connects with its first call.
 
     Raises InsecureChannelError when there is no TLS, the address is another machine's and ``insecure`` does not
-    say that this is meant; OSError when the file of ``tls`` cannot be read.
+    say that this is meant; OSError when a file of ``tls`` cannot be read; ValueError when what they hold is of no use.
     """
     options: list[tuple[str, int | str]] = list(_OPTIONS)
     if address.local:
@@ -45,5 +46,23 @@ def open_channel(address: Address, tls: Tls | None, *, insecure: bool) -> grpc.a
         return grpc.aio.insecure_channel(address.target, options=options)
     if tls.server_name is not None:
         options.append(("grpc.ssl_target_name_override", tls.server_name))
+    return grpc.aio.secure_channel(address.target, _credentials(tls), options=options)
+
+
+def _credentials(tls: Tls) -> grpc.ChannelCredentials:
     roots = Path(tls.ca_file).read_bytes() if tls.ca_file else None
-    return grpc.aio.secure_channel(address.target, grpc.ssl_channel_credentials(roots), options=options)
+    if tls.cert_file is None:
+        if tls.key_file is not None:
+            raise ValueError(f"the key {tls.key_file} is of no use without its certificate: give that too")
+        return grpc.ssl_channel_credentials(roots)
+    key_file = tls.key_file or tls.cert_file
+    chain, key = Path(tls.cert_file).read_bytes(), Path(key_file).read_bytes()
+    try:
+        # gRPC would say of a wrong file no more than that there is no connection. With a password: it is not asked for.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(tls.cert_file, key_file, password="")
+    except ssl.SSLError as error:
+        raise ValueError(
+            f"the certificate {tls.cert_file} and the key {key_file} can't be used: both must be PEM, the key without "
+            f"a password, and they must belong together ({error.reason or 'no PEM'})"
+        ) from None
+    return grpc.ssl_channel_credentials(roots, key, chain)

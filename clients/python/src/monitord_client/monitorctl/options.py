@@ -114,7 +114,28 @@ class Connection:
     tls: Annotated[bool | None, typer.Option("--tls", help="Encrypt.", rich_help_panel=_CONNECTION)] = None
     ca: Annotated[
         Path | None,
-        typer.Option("--ca", help="Encrypt, trusting the certificates in this file.", rich_help_panel=_CONNECTION),
+        typer.Option(
+            "--ca",
+            help="Encrypt, trusting the certificates in this file. Else MONITORD_SERVER_CA_FILE.",
+            rich_help_panel=_CONNECTION,
+        ),
+    ] = None
+    cert: Annotated[
+        Path | None,
+        typer.Option(
+            "--cert",
+            help="Encrypt, showing the certificate in this file to a server that asks for one. Else "
+            "MONITORD_CLIENT_CERT_FILE.",
+            rich_help_panel=_CONNECTION,
+        ),
+    ] = None
+    cert_key: Annotated[
+        Path | None,
+        typer.Option(
+            "--cert-key",
+            help="Its private key, unless that is in the same file. Else MONITORD_CLIENT_CERT_KEY_FILE.",
+            rich_help_panel=_CONNECTION,
+        ),
     ] = None
     insecure: Annotated[
         bool | None,

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monitord_client.monitorctl.exits import CommandError, ExitCode
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from monitord_client import Client
+    from monitord_client.address import Tls
     from monitord_client.errors import MonitordError
 
 run_coroutine: Callable[[Coroutine[Any, Any, int]], int] = asyncio.run
@@ -49,7 +51,7 @@ class Cli:
 
         Raises CommandError for an address, key or certificate that cannot be used.
         """
-        from monitord_client.address import Tls, parse_address
+        from monitord_client.address import parse_address
         from monitord_client.client import Client
         from monitord_client.monitorctl.keys import explicit_key, state_home, state_key
         from monitord_client.monitorctl.sessions import SessionFile
@@ -65,12 +67,11 @@ class Cli:
                     key = state_key()
             if key is not None:
                 self.key_origin = key.origin
-            ca = self._connection.ca
             client = Client(
                 self.address,
                 api_key=key.secret if key is not None else None,
                 session=session,
-                tls=Tls(ca_file=ca) if ca is not None else bool(self._connection.tls),
+                tls=self._tls() or bool(self._connection.tls),
                 insecure=bool(self._connection.insecure),
                 timeout_s=timeout_s,
             )
@@ -81,6 +82,26 @@ class Cli:
             raise CommandError(f"cannot read {error.filename}: {error.strerror}") from None
         async with client:
             yield client
+
+    def _tls(self) -> "Tls | None":
+        """Return what the options and the environment say of certificates; None: nothing."""
+        from monitord_client.address import Tls
+
+        given = self._connection
+        ca = given.ca or _file("MONITORD_SERVER_CA_FILE")
+        cert, key = given.cert, given.cert_key
+        if cert is None:  # an option that names another certificate does not go with the environment's key
+            cert, key = _file("MONITORD_CLIENT_CERT_FILE"), key or _file("MONITORD_CLIENT_CERT_KEY_FILE")
+        return Tls(ca_file=ca, cert_file=cert, key_file=key) if ca or cert or key else None
+
+    def hints_of_tls(self) -> list[str]:
+        """Return what may be wrong when the server doesn't answer: of a handshake that failed gRPC tells no more."""
+        tls = self._tls()
+        if tls is None and not self._connection.tls and not self.address.startswith("https://"):
+            return ["If it speaks TLS, add --tls, or --ca FILE with the certificates to trust."]
+        if tls is None or tls.cert_file is None:
+            return ["Its certificate has to be trusted (--ca FILE); if it asks for one in turn, show it with --cert."]
+        return ["Its certificate has to be trusted (--ca FILE), and it has to trust the one of --cert."]
 
     @property
     def console(self) -> "Console":
@@ -142,6 +163,11 @@ def run(command: Callable[[Cli], Awaitable[int | None]], connection: Connection)
         return ExitCode.OK
 
 
+def _file(variable: str) -> Path | None:
+    name = os.environ.get(variable)
+    return Path(name).expanduser() if name else None
+
+
 def _report(cli: Cli, error: "MonitordError") -> int:
     from monitord_client import errors
 
@@ -155,6 +181,7 @@ def _report(cli: Cli, error: "MonitordError") -> int:
             lines.append("No key was found: set MONITORD_API_KEY, give --key-file, or run `monitorctl login`.")
         case errors.UnavailableError() if not error.reason:
             lines.append(f"Is monitord running at {cli.address}? --address or MONITORD_ADDRESS names another place.")
+            lines += cli.hints_of_tls()
         case errors.ResourceExhaustedError() if error.retry_after_s:
             lines.append(f"Try again in {error.retry_after_s:.0f} s.")
         case errors.InternalError() if error.error_id:
