@@ -3,7 +3,7 @@
 from monitord.storage.migrations.script import execute
 
 revision = "0014"
-down_revision = "0011"
+down_revision = "0012"
 
 
 def upgrade() -> None:
