@@ -62,6 +62,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE. Firebase does not answer, so nobody can be asked whether an ID token is good; retry. Example: this
     server has lost its way to the internet.
     """
+    ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 19
+    """RESOURCE_EXHAUSTED. The organisation's plan has no room for it; QuotaFailure says what was counted, and nothing was
+    changed. Waiting does not help. Example: CreateMonitor with 10 monitors and a plan that allows 10.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the `reason` of the google.rpc.ErrorInfo that every error carries, with domain `monitord`.
@@ -107,5 +111,9 @@ ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 16
 ERROR_REASON_IDENTITY_PROVIDER_UNAVAILABLE: ErrorReason.ValueType  # 17
 """UNAVAILABLE. Firebase does not answer, so nobody can be asked whether an ID token is good; retry. Example: this
 server has lost its way to the internet.
+"""
+ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 19
+"""RESOURCE_EXHAUSTED. The organisation's plan has no room for it; QuotaFailure says what was counted, and nothing was
+changed. Waiting does not help. Example: CreateMonitor with 10 monitors and a plan that allows 10.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
