@@ -36,6 +36,8 @@ class Organisation(msgspec.Struct, frozen=True, kw_only=True):
     """The member's."""
     version: int
     created_at: Instant
+    plan: str = ""
+    """The name of its plan; empty: none."""
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):

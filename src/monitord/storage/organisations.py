@@ -9,7 +9,7 @@ from monitord.storage.monitor_writes import notify
 MOST_PER_USER = 100
 """Organisations that somebody may be a member of, besides the personal one."""
 
-_COLUMNS = "o.id, o.name, o.personal, o.version, o.created_at, m.role"
+_COLUMNS = "o.id, o.name, o.personal, o.version, o.created_at, o.plan, m.role"
 
 GET = f"""
 SELECT {_COLUMNS} FROM organisations AS o JOIN memberships AS m ON m.org_id = o.id WHERE o.id = $1 AND m.user_id = $2
@@ -146,4 +146,5 @@ def _organisation(row: Row | None, org_id: int) -> Organisation:
         role=Role[row["role"].upper()],
         version=row["version"],
         created_at=from_datetime(row["created_at"]),
+        plan=row["plan"] or "",
     )

@@ -1,10 +1,13 @@
 """Plans as an operator sees them: what there is, who has which, and what new organisations get."""
 
 from monitord.domain.errors import FailedPreconditionError, NotFoundError
-from monitord.domain.plan import PlanRow
+from monitord.domain.instant import Instant, to_datetime
+from monitord.domain.plan import NO_PLAN, Bounds, PlanRow, Quota, Usage, usage_of
 from monitord.identity.plan_rates import PlanRate
+from monitord.storage.contacts import MAX_CONTACTS
 from monitord.storage.database import Database, Transaction
-from monitord.storage.quotas import PLAN_COLUMNS, plan_of_row
+from monitord.storage.memberships import MOST_MEMBERS
+from monitord.storage.quotas import PLAN_COLUMNS, plan_of, plan_of_row
 
 LIST = f"""
 SELECT {PLAN_COLUMNS}, p.is_default, (SELECT count(*) FROM organisations AS o WHERE o.plan = p.name) AS organisations
@@ -19,6 +22,13 @@ GIVE_DEFAULT = "UPDATE plans SET is_default = true WHERE name = $1 AND NOT is_de
 DEFAULT = "SELECT name FROM plans WHERE is_default"
 PERSONAL = "SELECT org_id FROM users WHERE lower(email) = lower($1)"
 RPC_RATE_OF = "SELECT p.rpc_rate FROM organisations AS o LEFT JOIN plans AS p ON p.name = o.plan WHERE o.id = $1"
+# Members and invitations that can be accepted; a personal organisation has no others than its user.
+USED = """
+SELECT (SELECT count(*) FROM monitors WHERE org_id = $1) AS monitors,
+       (SELECT count(*) FROM alert_contacts WHERE org_id = $1 AND deleted_at IS NULL) AS contacts,
+       (SELECT count(*) FROM memberships WHERE org_id = $1)
+         + (SELECT count(*) FROM invitations WHERE org_id = $1 AND expires_at > $2) AS seats
+"""
 ASSIGN = """
 UPDATE organisations SET plan = $2, version = version + 1, updated_at = now()
 WHERE id = $1 RETURNING name
@@ -43,6 +53,20 @@ class PlanStore:
         async with self._database.connection() as held:
             row = await held.fetchrow(RPC_RATE_OF, org_id)
         return None if row is None else PlanRate(row["rpc_rate"])
+
+    async def usage(self, org_id: int, bounds: Bounds, *, at: Instant) -> Usage:
+        """Return what an organisation has, and may have."""
+        async with self._database.connection() as held:
+            plan = await plan_of(held, org_id)
+            used = await held.fetchrow(USED, org_id, to_datetime(at))
+        assert used is not None
+        return usage_of(
+            plan or NO_PLAN,
+            bounds,
+            monitors=used["monitors"],
+            contacts=Quota(used["contacts"], MAX_CONTACTS),
+            seats=Quota(used["seats"], MOST_MEMBERS),
+        )
 
     async def set_default(self, name: str | None) -> None:
         """Give new organisations a plan from now on; None: none. Raises FailedPreconditionError for an unknown one."""

@@ -79,11 +79,13 @@ async def test_the_plan_of_the_organisation_acted_in_gives_the_rate(database: Da
     rates = CallRates(Rate(2.0, PROVEN), Rate(1.0, UNPROVEN), of_plan=plan_rates.of, clock=clock)
     async with running_api(database, rates=rates) as api:
         await planned(database, api.ann.principal.org_id, rpc_rate=1.0)
-        over = await flood(api, api.ann.metadata, PROVEN + 5)
-        assert len(over) == PROVEN + 1
+        await listed(api, api.ann.metadata)
+        over = await flood(api, api.ann.metadata, 6)
+        assert len(over) == 3
         assert "1 a second are served, and 4 at once" in over[0].message
-        await planned(database, api.bob.principal.org_id, "QUICK", rpc_rate=5.0)
-        assert await flood(api, api.bob.metadata, 20) == []
+        await planned(database, api.bob.principal.org_id, "QUICK", rpc_rate=4.0)
+        await listed(api, api.bob.metadata)
+        assert await flood(api, api.bob.metadata, 15) == []
         async with database.connection() as held:
             await held.execute("UPDATE organisations SET plan = NULL")
         clock.now_s += 60.0
