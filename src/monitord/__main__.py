@@ -142,6 +142,28 @@ def keys_retire(
     raise typer.Exit(key_rotation.retire(_settings(), break_ping_urls=break_ping_urls))
 
 
+@cli.command()
+def plans() -> None:
+    """List the plans, what each allows, and how many organisations have it."""
+    from monitord import lifecycle
+
+    raise typer.Exit(lifecycle.list_plans(_settings()))
+
+
+@cli.command("set-plan")
+def set_plan(
+    organisation: Annotated[
+        str,
+        typer.Argument(help="The id of an organisation, or the e-mail address of a user: their personal one."),
+    ],
+    plan: Annotated[str, typer.Argument(help="The name of a plan, or none.")],
+) -> None:
+    """Give an organisation a plan. What is there beyond it stays, and goes on."""
+    from monitord import lifecycle
+
+    raise typer.Exit(lifecycle.set_plan(_settings(), organisation, plan))
+
+
 mail = typer.Typer(help="What alerts by e-mail look like.", no_args_is_help=True)
 cli.add_typer(mail, name="mail")
 

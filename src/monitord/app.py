@@ -26,6 +26,7 @@ from monitord.followers import FollowedLedger
 from monitord.garbage import GarbageCollector
 from monitord.identification import Identification
 from monitord.identity.ping_urls import PingUrls
+from monitord.identity.plan_rates import PlanRates
 from monitord.identity.vault import Vault
 from monitord.metrics.exposition import Exposition
 from monitord.metrics.heartbeat import Heartbeat
@@ -66,6 +67,7 @@ from monitord.storage.ledger_commit import Commit
 from monitord.storage.logs import LogStore
 from monitord.storage.maintenance import MaintenanceStore
 from monitord.storage.monitors import MonitorStore
+from monitord.storage.plans import PlanStore
 from monitord.storage.requests import RequestLedger
 from monitord.streaming.feed import LogFeed
 
@@ -220,6 +222,7 @@ class App:
 
     def _build_rpc(self) -> RpcServer:
         settings, requests = self._settings, RequestLedger(self._database)
+        of_plan = PlanRates(PlanStore(self._database)).of
         engine = Engine(self._reconciler, self._supervisor, Tester(self._probes, self._gate, self._clock))
         return RpcServer(
             Services(
@@ -257,7 +260,7 @@ class App:
             authenticator=self._identification.authenticator,
             meter=self.instruments,
             readiness=self.readiness,
-            rates=CallRates(Rate.of(settings.rpc_rate), Rate.of(settings.rpc_rate_unproven)),
+            rates=CallRates(Rate.of(settings.rpc_rate), Rate.of(settings.rpc_rate_unproven), of_plan=of_plan),
             reach=Reach(self._monitors),
             door=self._door if self._bridge is not None else None,
         )

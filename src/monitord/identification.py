@@ -8,6 +8,7 @@ import structlog
 from monitord.domain.errors import UnavailableError
 from monitord.domain.instant import Instant
 from monitord.domain.letter import Letter
+from monitord.domain.plan import Bounds, Usage
 from monitord.firebase import Firebase
 from monitord.identity.accounts import Accounts
 from monitord.identity.address_proofs import AddressProofs
@@ -36,6 +37,7 @@ from monitord.storage.credentials import CredentialStore
 from monitord.storage.database import Database
 from monitord.storage.memberships import InvitationStore, MembershipStore
 from monitord.storage.organisations import OrganisationStore
+from monitord.storage.plans import PlanStore
 
 _MAX_NOTES = 100
 """Of wrong passwords, under way; those beyond are not written: guessing is limited before it gets there (T14)."""
@@ -59,6 +61,12 @@ class Identification:
         """Take what sends mails, None where mail is not set up, and what gives the beginning of links."""
         store, credentials, throttle = AccountStore(database), CredentialStore(database), LoginThrottle()
         tokens = Tokens(vault.derive, now=now)
+        self._now, self._plans = now, PlanStore(database)
+        self._bounds = Bounds(
+            min_interval_s=settings.min_interval_s,
+            retention_days=settings.log_retention_days,
+            rpc_rate=settings.rpc_rate,
+        )
         self._passwords = Passwords()
         self.upkeep = Upkeep(credentials, now=now)
         self._firebase = Firebase.open(settings, database, now=now)
@@ -132,7 +140,7 @@ class Identification:
 
     def organisation_service(self, requests: RequestLedger, engine: Engine) -> OrganisationService:
         """Return what serves organisations and their members."""
-        return OrganisationService(self._organisations, self._invitations, requests, engine)
+        return OrganisationService(self._organisations, self._invitations, requests, engine, self._usage)
 
     async def close(self) -> None:
         """End what is open."""
@@ -140,6 +148,9 @@ class Identification:
         if self._firebase is not None:
             self._firebase.close()
         await asyncio.gather(*self._noting, return_exceptions=True)
+
+    async def _usage(self, org_id: int) -> Usage:
+        return await self._plans.usage(org_id, self._bounds, at=self._now())
 
     def _note_failure(self, email: str) -> None:
         """Write a wrong password into the audit log, beside the answer, which takes no longer for it (T14)."""

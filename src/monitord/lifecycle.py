@@ -6,7 +6,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -25,12 +25,14 @@ from monitord.identity.accounts import Accounts
 from monitord.identity.passwords import Passwords
 from monitord.identity.vault import Vault
 from monitord.jobs import run_job, say
+from monitord.plan_commands import assign_plan, show_plans
 from monitord.services import ServiceEndedError, run_for_ever
 from monitord.settings import Settings
 from monitord.startup import (
     KEY_FILE,
     addresses_of,
     certificate_of,
+    default_plan,
     descriptors_for,
     first_administrator,
     make_state_dir,
@@ -40,6 +42,7 @@ from monitord.startup import (
 from monitord.storage.accounts import AccountStore
 from monitord.storage.api_keys import ApiKeyStore
 from monitord.storage.migrate import migrate
+from monitord.storage.plans import PlanStore
 from monitord.storage.private_server import PrivateServer
 
 _T = TypeVar("_T")
@@ -78,6 +81,16 @@ def set_password(settings: Settings, email: str, password: str) -> int:
     return run_job(_set_password(settings, email, password))
 
 
+def list_plans(settings: Settings) -> int:
+    """Print the plans; return the exit status."""
+    return run_job(_with_plans(settings, show_plans))
+
+
+def set_plan(settings: Settings, whose: str, name: str) -> int:
+    """Give an organisation a plan, or ``none``; return the exit status."""
+    return run_job(_with_plans(settings, partial(assign_plan, whose=whose, name=name)))
+
+
 async def _serve(settings: Settings, options: Options) -> int:
     stop = asyncio.Event()
     _obey_signals(stop)
@@ -99,6 +112,7 @@ async def _start(settings: Settings, options: Options, stack: AsyncExitStack) ->
     database = await stack.enter_async_context(
         pool(dsn, settings.database_pool_size, within_s=settings.database_wait_s)
     )
+    await default_plan(settings, database)
     console = console_for(options.console, sys.stdout, SystemClock().now)
     app = App(settings, database, vault, await addresses_of(dsn), console, certificate)
     demo_url = None
@@ -223,4 +237,13 @@ async def _set_password(settings: Settings, email: str, password: str) -> int:
         finally:
             hasher.close()
     say(f"The password of {email} is set; sessions that were open have ended.")
+    return 0
+
+
+async def _with_plans(settings: Settings, job: Callable[[PlanStore], Awaitable[str]]) -> int:
+    """Print what a job says that needs nothing but the database."""
+    make_state_dir(settings.state_dir)
+    async with postgres(settings, say) as (dsn, _), pool(dsn, 2) as database:
+        said = await job(PlanStore(database))
+    sys.stdout.write(said + "\n")
     return 0

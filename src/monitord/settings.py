@@ -86,7 +86,7 @@ class Settings(AlertingSettings, ScreenshotSettings, AccountSettings, BridgeSett
         ge=0,
         le=1_000_000,
         description="Calls a second that each credential (an API key, a session) may make, by gRPC and by the bridge "
-        "for browsers, with four times as many at once. `0`: as many as they like.",
+        "for browsers, with four times as many at once, where no plan says otherwise. `0`: as many as they like.",
     )
     rpc_rate_unproven: float = Field(
         20,

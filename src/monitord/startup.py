@@ -17,6 +17,7 @@ from monitord.served_certificate import CertificateFiles, ServedCertificate
 from monitord.settings import Settings
 from monitord.storage.database import Database
 from monitord.storage.migrate import migrate
+from monitord.storage.plans import PlanStore
 from monitord.storage.private_files import StateInUseError
 from monitord.storage.private_server import PrivateServer
 from monitord.storage.running_server import dsn_of_running
@@ -120,6 +121,18 @@ async def pool(dsn: str, size: int, *, within_s: float = 0.0) -> AsyncIterator[D
         yield database
     finally:
         await database.close()
+
+
+async def default_plan(settings: Settings, database: Database) -> None:
+    """See to it that new organisations get the plan that the settings name. Raises FailedPreconditionError."""
+    name = settings.plan_of_new
+    try:
+        await PlanStore(database).set_default(name)
+    except FailedPreconditionError as error:
+        raise FailedPreconditionError(
+            f"{error.message} MONITORD_DEFAULT_PLAN={settings.default_plan} gives {name} to new organisations: set it "
+            "to one of those, or to none."
+        ) from error
 
 
 async def first_administrator(settings: Settings, accounts: Accounts, before: Callable[[], object]) -> str | None:

@@ -151,7 +151,7 @@ def test_accounts_and_members_need_a_credential_for_all_of_it() -> None:
             assert rule.scope is (Scope.ADMIN if method.name not in _FOR_ALL_MEMBERS else Scope.READ), method.full_name
 
 
-_FOR_ALL_MEMBERS = {"GetOrganisation", "ListMembers"}
+_FOR_ALL_MEMBERS = {"GetOrganisation", "GetUsage", "ListMembers"}
 
 
 @pytest.mark.parametrize("method", methods(OURS), ids=lambda method: method.full_name)

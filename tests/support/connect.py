@@ -55,6 +55,7 @@ class Told:
     reason: str = "none"
     violations: dict[str, str] = field(default_factory=dict)
     retry_s: float | None = None
+    quotas: dict[str, str] = field(default_factory=dict)
 
 
 def told(error: Mapping[str, Any]) -> Told:
@@ -68,6 +69,7 @@ def told(error: Mapping[str, Any]) -> Told:
         kind = {
             "google.rpc.ErrorInfo": error_details_pb2.ErrorInfo,
             "google.rpc.BadRequest": error_details_pb2.BadRequest,
+            "google.rpc.QuotaFailure": error_details_pb2.QuotaFailure,
             "google.rpc.RetryInfo": error_details_pb2.RetryInfo,
         }[detail["type"]]
         message = kind.FromString(base64.b64decode(detail["value"] + "=" * (-len(detail["value"]) % 4)))
@@ -76,6 +78,8 @@ def told(error: Mapping[str, Any]) -> Told:
             found.reason = message.reason
         elif isinstance(message, error_details_pb2.BadRequest):
             found.violations = {one.field: one.description for one in message.field_violations}
+        elif isinstance(message, error_details_pb2.QuotaFailure):
+            found.quotas = {one.subject: one.description for one in message.violations}
         else:
             found.retry_s = message.retry_delay.ToTimedelta().total_seconds()
     return found

@@ -19,6 +19,7 @@ from monitord.domain.kinds import Check
 from monitord.domain.log import LogEntry
 from monitord.domain.monitor import Monitor
 from monitord.domain.notice import Notice
+from monitord.domain.plan import Bounds
 from monitord.domain.rules.monitor import Limits
 from monitord.domain.tail import TailEvent, TailStart
 from monitord.engine.heartbeats import Heartbeats
@@ -55,6 +56,7 @@ from monitord.storage.incidents import IncidentStore
 from monitord.storage.logs import LogStore
 from monitord.storage.maintenance import MaintenanceStore
 from monitord.storage.monitors import MonitorStore
+from monitord.storage.plans import PlanStore
 from monitord.storage.requests import RequestLedger
 from monitord.streaming.feed import LogFeed
 from monitord.streaming.incident_feed import IncidentFeed
@@ -76,6 +78,8 @@ from monitord.v1 import (
 from tests.integration.identity.conftest import ADMIN, PASSWORD, Identity
 
 NOW: Instant = 1_800_000_000 * SECOND
+
+BOUNDS = Bounds(min_interval_s=5, retention_days=30, rpc_rate=50.0)
 
 UNLIMITED = CallRates(Rate.of(0), Rate.of(0))
 """Tests call as quickly as they can; those of the rates bring their own."""
@@ -324,7 +328,11 @@ async def running_api(
         audit=AuditService(AuditLog(database)),
         accounts=AccountService(identity.registration, identity.accounts),
         organisations=OrganisationService(
-            identity.organisations, identity.invitations, requests, Engine(engine, engine, engine)
+            identity.organisations,
+            identity.invitations,
+            requests,
+            Engine(engine, engine, engine),
+            lambda org_id: PlanStore(database).usage(org_id, BOUNDS, at=NOW),
         ),
         auth=AuthHandler(identity.sessions, identity.accounts, requests),
         heartbeats=HeartbeatService(
@@ -405,6 +413,8 @@ class Refusal:
     metadata: dict[str, str]
     violations: dict[str, str]
     retry_s: float | None
+    quotas: dict[str, str] = field(default_factory=dict)
+    """What is said of each subject."""
 
 
 async def refusal(call: Awaitable[object]) -> Refusal:
@@ -422,11 +432,14 @@ def refusal_of(error: grpc.aio.AioRpcError) -> Refusal:
     refused = Refusal(error.code(), error.details() or "", "none", {}, {}, None)
     for detail in status.details if status is not None else ():
         info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
+        quota = error_details_pb2.QuotaFailure()
         if detail.Unpack(info):
             assert info.domain == "monitord"
             refused.reason, refused.metadata = info.reason, dict(info.metadata)
         elif detail.Unpack(bad):
             refused.violations = {one.field: one.description for one in bad.field_violations}
+        elif detail.Unpack(quota):
+            refused.quotas = {one.subject: one.description for one in quota.violations}
         elif detail.Unpack(retry):
             refused.retry_s = retry.retry_delay.ToTimedelta().total_seconds()
     return refused

@@ -49,6 +49,15 @@ async def organisation(database: Database, name: str = "org") -> int:
         return int(await held.fetchval("INSERT INTO organisations (name) VALUES ($1) RETURNING id", name))
 
 
+async def planned(database: Database, org_id: int, plan: str = "SMALL", **figures: object) -> None:
+    """Give an organisation a plan with these figures."""
+    async with database.connection() as held:
+        await held.execute("INSERT INTO plans (name) VALUES ($1) ON CONFLICT DO NOTHING", plan)
+        for name, figure in figures.items():
+            await held.execute(f"UPDATE plans SET {name} = $2 WHERE name = $1", plan, figure)
+        await held.execute("UPDATE organisations SET plan = $2 WHERE id = $1", org_id, plan)
+
+
 async def log_row(
     database: Database,
     org_id: int,

@@ -198,3 +198,14 @@ def test_an_anchor_is_a_host_and_a_port(anchor):
     assert "such as example.com:443" in wrong
     settings = load({"MONITORD_ANCHORS": "192.0.2.1:53, example.com:443,[2001:db8::1]:53"})
     assert len(settings.anchors) == 3
+
+
+def test_new_organisations_have_a_plan_where_strangers_may_register():
+    strangers = {"MONITORD_REGISTRATION": "open", "MONITORD_EGRESS_MODE": "public"}
+    assert load({}).plan_of_new is None
+    assert load({"MONITORD_REGISTRATION": "invitation"}).plan_of_new is None
+    assert load(strangers).plan_of_new == "FREE"
+    assert load(strangers | {"MONITORD_DEFAULT_PLAN": "none"}).plan_of_new is None
+    assert load(strangers | {"MONITORD_DEFAULT_PLAN": "pro"}).plan_of_new == "PRO"
+    assert load({"MONITORD_DEFAULT_PLAN": "TEAM"}).plan_of_new == "TEAM"
+    assert "auto, none, or the name of a plan" in problems(MONITORD_DEFAULT_PLAN="big plan")[0]

@@ -12,6 +12,15 @@ class Violation:
     description: str
 
 
+@dataclass(frozen=True, slots=True)
+class QuotaViolation:
+    """A limit of a plan that a request would pass, and a sentence that says which."""
+
+    subject: str
+    """Whose limit it is, such as ``organisation:7``."""
+    description: str
+
+
 class DomainError(Exception):
     """A request that cannot be answered as asked. ``reason`` is a value of ``ErrorReason`` in the API."""
 
@@ -91,6 +100,17 @@ class ResourceExhaustedError(DomainError):
     def __init__(self, message: str, *, retry_after_s: float | None = None, **metadata: str) -> None:
         super().__init__(message, **metadata)
         self.retry_after_s = retry_after_s
+
+
+class QuotaExceededError(ResourceExhaustedError):
+    """The plan of an organisation has no room for what is asked for. Waiting does not help."""
+
+    reason = "QUOTA_EXCEEDED"
+
+    def __init__(self, violations: list[QuotaViolation], **metadata: str) -> None:
+        super().__init__(" ".join(violation.description for violation in violations[:5]))
+        self.metadata = metadata
+        self.violations = violations
 
 
 class UnavailableError(DomainError):

@@ -39,6 +39,8 @@ class Organisation(msgspec.Struct, frozen=True, kw_only=True):
     """That calls in it may come from; empty: from everywhere."""
     version: int
     created_at: Instant
+    plan: str = ""
+    """The name of its plan; empty: none."""
 
 
 class OrganisationChanges(msgspec.Struct, frozen=True, kw_only=True):

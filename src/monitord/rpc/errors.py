@@ -1,8 +1,8 @@
 """How an error reaches the caller: the one place where the domain's errors become a google.rpc.Status.
 
 Every error carries one ErrorInfo whose reason is a value of ErrorReason; invalid input also a BadRequest with the path
-of each field; a limit that passes a RetryInfo. The details travel in HTTP/2 trailers, of which clients accept 8 KiB by
-default, so the whole status is kept well below that whatever a request contained.
+of each field; a limit that passes a RetryInfo; one of a plan a QuotaFailure. The details travel in HTTP/2 trailers, of
+which clients accept 8 KiB by default, so the whole status is kept well below that whatever a request contained.
 """
 
 import math
@@ -67,6 +67,8 @@ def status_of(error: errors.DomainError) -> grpc.Status:
     details: list[Message] = [_error_info(error.reason, error.metadata)]
     if isinstance(error, errors.InvalidArgumentError):
         details.append(_bad_request(error.violations))
+    if isinstance(error, errors.QuotaExceededError):
+        details.append(_quota_failure(error.violations))
     if isinstance(error, errors.ResourceExhaustedError) and error.retry_after_s is not None:
         details.append(_retry_info(error.retry_after_s))
     if isinstance(error, errors.UnavailableError):
@@ -114,6 +116,21 @@ def _bad_request(violations: list[errors.Violation]) -> error_details_pb2.BadReq
             break
         request.field_violations.append(one)
     return request
+
+
+def _quota_failure(violations: list[errors.QuotaViolation]) -> error_details_pb2.QuotaFailure:
+    failure = error_details_pb2.QuotaFailure()
+    room = _MAX_VIOLATIONS_BYTES
+    for count, violation in enumerate(violations):
+        one = error_details_pb2.QuotaFailure.Violation(
+            subject=_cut(violation.subject, _MAX_FIELD_BYTES),
+            description=_cut(violation.description, _MAX_DESCRIPTION_BYTES),
+        )
+        room -= one.ByteSize()
+        if room < 0 and count:
+            break
+        failure.violations.append(one)
+    return failure
 
 
 def _retry_info(seconds: float) -> error_details_pb2.RetryInfo:

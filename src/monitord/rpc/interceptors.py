@@ -194,7 +194,8 @@ class Edge(grpc.aio.ServerInterceptor):
         proof, org_id = _proof(context)
         with self._rates.proving(peer, proof):
             principal = await self._authenticator.authenticate(proof, org_id, peer)
-        self._rates.count_proven(credential_name(principal.credential))
+        rate = await self._rates.rate_in(principal.org_id)
+        self._rates.count_proven(credential_name(principal.credential), rate)
         require(rule, principal)
         current_principal.set(principal)
         user_id, credential = principal.user_id, credential_name(principal.credential)

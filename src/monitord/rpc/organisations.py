@@ -2,12 +2,15 @@
 
 # ruff: noqa: N802 (the generated base class names the methods)
 
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 import grpc
+from google.protobuf import duration_pb2
 
 from monitord.domain.errors import InvalidArgumentError, NotFoundError, Violation
 from monitord.domain.organisation import Invitation, Member, Organisation, OrganisationChanges, Role
+from monitord.domain.plan import Quota, Usage
 from monitord.domain.rules.networks import read_networks
 from monitord.domain.rules.wording import quoted
 from monitord.identity.invitations import Invitations
@@ -23,18 +26,26 @@ from monitord.v1 import organisation_service_pb2 as pb
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
 _WRITABLE = ("display_name", "allowed_networks")
+_DAY_S = 86_400
 
 
 class OrganisationService(organisation_service_pb2_grpc.OrganisationServiceServicer):
     """Serves OrganisationService."""
 
     def __init__(
-        self, organisations: Organisations, invitations: Invitations, requests: RequestLedger, engine: Engine
+        self,
+        organisations: Organisations,
+        invitations: Invitations,
+        requests: RequestLedger,
+        engine: Engine,
+        usage: Callable[[int], Awaitable[Usage]],
     ) -> None:
+        """``usage`` tells of an organisation how much there is, and may be."""
         self._organisations = organisations
         self._invitations = invitations
         self._requests = requests
         self._engine = engine
+        self._usage = usage
 
     async def CreateOrganisation(
         self, request: pb.CreateOrganisationRequest, context: Context
@@ -58,6 +69,10 @@ class OrganisationService(organisation_service_pb2_grpc.OrganisationServiceServi
         """Return the organisation."""
         found = await self._organisations.get(call.principal())
         return pb.GetOrganisationResponse(organisation=_organisation_pb(found))
+
+    async def GetUsage(self, request: pb.GetUsageRequest, context: Context) -> pb.GetUsageResponse:
+        """Return how much there is, and may be."""
+        return pb.GetUsageResponse(usage=_usage_pb(await self._usage(call.principal().org_id)))
 
     async def ListOrganisations(
         self, request: pb.ListOrganisationsRequest, context: Context
@@ -206,7 +221,24 @@ def _organisation_pb(one: Organisation) -> organisation_pb2.Organisation:
         create_time=timestamp_pb(one.created_at),
         etag=f"v{one.version}",
         allowed_networks=[str(network) for network in one.networks],
+        plan=one.plan,
     )
+
+
+def _usage_pb(usage: Usage) -> organisation_pb2.Usage:
+    return organisation_pb2.Usage(
+        plan=usage.plan,
+        monitors=_quota_pb(usage.monitors),
+        contacts=_quota_pb(usage.contacts),
+        seats=_quota_pb(usage.seats),
+        min_interval=duration_pb2.Duration(seconds=usage.min_interval_s),
+        retention=duration_pb2.Duration(seconds=usage.retention_days * _DAY_S),
+        rpc_rate=usage.rpc_rate,
+    )
+
+
+def _quota_pb(quota: Quota) -> organisation_pb2.Quota:
+    return organisation_pb2.Quota(used=quota.used, limit=quota.limit)
 
 
 def _member_pb(one: Member) -> organisation_pb2.Member:

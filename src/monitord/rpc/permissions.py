@@ -132,6 +132,7 @@ RULES: dict[str, Rule] = {
     _ACCOUNTS + "RevokeSession": _OWN,
     _ORGANISATIONS + "CreateOrganisation": _OWN,
     _ORGANISATIONS + "GetOrganisation": _READ,
+    _ORGANISATIONS + "GetUsage": _READ,
     _ORGANISATIONS + "ListOrganisations": _OWN,
     _ORGANISATIONS + "UpdateOrganisation": _MANAGE,
     _ORGANISATIONS + "DeleteOrganisation": _POSSESS,

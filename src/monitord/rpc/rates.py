@@ -3,7 +3,7 @@
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 
@@ -60,9 +60,20 @@ class RateLimit:
 class CallRates:
     """Counts calls with proof for their credential, and calls without it for the network that they come from."""
 
-    def __init__(self, proven: Rate, unproven: Rate, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """``proven`` is the rate of each credential, ``unproven`` that of each network."""
+    def __init__(
+        self,
+        proven: Rate,
+        unproven: Rate,
+        *,
+        of_plan: Callable[[int], Awaitable[float | None]] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``proven`` is the rate of each credential, ``unproven`` that of each network.
+
+        ``of_plan`` tells how many calls a second an organisation's plan allows with each credential, if it says so.
+        """
         self._proven_rate, self._unproven_rate = proven, unproven
+        self._of_plan = of_plan
         self._proven = RateLimit("with this credential", clock=clock)
         self._unproven = RateLimit("without a proof of identity from your network", clock=clock)
         self._familiar: OrderedDict[bytes, None] = OrderedDict()
@@ -70,6 +81,11 @@ class CallRates:
     def count_proven(self, credential: str, rate: Rate | None = None) -> None:
         """Count a call by a credential, at its own rate if it has one; raise ResourceExhaustedError beyond it."""
         self._proven.take(credential, rate or self._proven_rate)
+
+    async def rate_in(self, org_id: int) -> Rate | None:
+        """Return the rate of calls in an organisation by its plan; None: that of everybody."""
+        per_s = None if self._of_plan is None else await self._of_plan(org_id)
+        return None if per_s is None else Rate.of(per_s)
 
     def count_unproven(self, peer: str) -> None:
         """Count a call of whoever is at an address; raise ResourceExhaustedError beyond the rate of its network."""

@@ -48,9 +48,10 @@ END_SESSION = "UPDATE sessions SET ended_at = $2 WHERE id = $1 AND ended_at IS N
 
 ANY_USER = "SELECT EXISTS (SELECT FROM users)"
 
+# Whoever runs monitord has no plan, whatever others get.
 CREATE_ADMIN = """
 WITH org AS (
-    INSERT INTO organisations (name, created_at) VALUES ($1, $3) RETURNING id
+    INSERT INTO organisations (name, created_at, plan) VALUES ($1, $3, NULL) RETURNING id
 ), admin AS (
     INSERT INTO users (org_id, email, role, password_hash, created_at, updated_at)
     SELECT id, $1, 'ADMIN', $2, $3, $3 FROM org

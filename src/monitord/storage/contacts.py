@@ -10,9 +10,11 @@ from monitord.domain.contact import AlertSettings, Contact, ContactSpec
 from monitord.domain.contacts import Channel, EmailContact, channel_of
 from monitord.domain.errors import AlreadyExistsError, EtagMismatchError, NotFoundError, ResourceExhaustedError
 from monitord.domain.instant import Instant, from_datetime, to_datetime
+from monitord.domain.rules.plan import of_contacts, require
 from monitord.domain.secrets import secrets_of, without_secrets
 from monitord.storage.database import Database, Row, Transaction
 from monitord.storage.monitors import wall_clock
+from monitord.storage.quotas import plan_of
 from monitord.storage.sealing import Sealer, sealed_channel, unsealed_channel
 
 MAX_CONTACTS = 1000
@@ -79,13 +81,17 @@ class ContactStore:
         Raises:
             AlreadyExistsError: the name is taken.
             ResourceExhaustedError: there are too many already.
+            QuotaExceededError: the organisation's plan has no room for it.
 
         """
         now = to_datetime(self._clock())
         async with self._database.transaction(tx) as held:
             await held.execute(LOCK_ORGANISATION, org_id)
-            if await held.fetchval(COUNT, org_id) >= MAX_CONTACTS:
+            used = await held.fetchval(COUNT, org_id)
+            if used >= MAX_CONTACTS:
                 raise ResourceExhaustedError(f"There are {MAX_CONTACTS} contacts already: delete some first.")
+            plan = await plan_of(held, org_id)
+            require(org_id, plan, of_contacts(plan, used))
             try:
                 made = await held.fetchval(INSERT, org_id, *_values(spec), now, _verified(spec, now))
             except asyncpg.UniqueViolationError:

@@ -9,8 +9,10 @@ from monitord.domain.errors import (
 from monitord.domain.instant import DAY, Instant, from_datetime, to_datetime
 from monitord.domain.organisation import INVITATION_DAYS, Invitation, Member, Role
 from monitord.domain.rules.membership import judge_change, judge_leaving
+from monitord.domain.rules.plan import of_seats, require
 from monitord.storage.database import Database, Row, Transaction, touched
 from monitord.storage.organisations import not_found, require_room
+from monitord.storage.quotas import plan_of
 
 MOST_MEMBERS = 1000
 """Members of an organisation, and as many invitations."""
@@ -79,6 +81,9 @@ DELETE FROM invitations AS i
 WHERE i.id = $1 AND i.email = (SELECT lower(email) FROM users WHERE id = $2) AND i.expires_at > $3
 RETURNING i.org_id, i.role
 """
+SEATED = """
+SELECT count(*) AS count, COALESCE(bool_or(user_id = $2), false) AS sits FROM memberships WHERE org_id = $1
+"""
 JOIN = """
 INSERT INTO memberships (org_id, user_id, role, created_at) VALUES ($1, $2, $3, $4)
 ON CONFLICT (org_id, user_id) DO NOTHING
@@ -119,15 +124,18 @@ class MembershipStore:
         """Store an invitation in place of an earlier one to the same address.
 
         Raises PermissionDeniedError; FailedPreconditionError where the address is a member's, or the organisation a
-        personal one; ResourceExhaustedError.
+        personal one; ResourceExhaustedError; QuotaExceededError where the plan has no seat for it.
         """
         async with self._database.transaction() as tx:
             await _judge(tx, org_id, actor_id, None, role)
             await tx.execute(PURGE, org_id, to_datetime(at))
             if await tx.fetchval(IS_MEMBER, org_id, email):
                 raise FailedPreconditionError(f"{email} is a member already: see UpdateMember.")
-            if await tx.fetchval(COUNT, org_id, to_datetime(at), email) >= MOST_MEMBERS:
+            used = await tx.fetchval(COUNT, org_id, to_datetime(at), email)
+            if used >= MOST_MEMBERS:
                 raise ResourceExhaustedError(f"An organisation has at most {MOST_MEMBERS} members and invitations.")
+            plan = await plan_of(tx, org_id)
+            require(org_id, plan, of_seats(plan, used))
             until = to_datetime(at + INVITATION_DAYS * DAY)
             made = await tx.fetchval(
                 INVITE, org_id, email, role.name.lower(), actor_id, token_digest, to_datetime(at), until
@@ -168,7 +176,8 @@ class InvitationStore:
     async def accept(self, user_id: int, invitation_id: int, *, at: Instant) -> int:
         """Make a user a member, and return of which organisation. One who is a member already keeps their role.
 
-        Raises NotFoundError; ResourceExhaustedError for one who is in too many.
+        Raises NotFoundError; ResourceExhaustedError for one who is in too many; QuotaExceededError where the plan has
+        fewer seats by now than when they were invited.
         """
         async with self._database.transaction() as tx:
             await require_room(tx, user_id)
@@ -176,8 +185,9 @@ class InvitationStore:
             row = await tx.fetchrow(TAKE, invitation_id, user_id, to_datetime(at))
             if row is None:
                 raise no_invitation(invitation_id)
-            await tx.execute(JOIN, row["org_id"], user_id, row["role"], to_datetime(at))
-        joined: int = row["org_id"]
+            joined: int = row["org_id"]
+            await _require_seat(tx, joined, user_id)
+            await tx.execute(JOIN, joined, user_id, row["role"], to_datetime(at))
         return joined
 
     async def decline(self, user_id: int, invitation_id: int, *, at: Instant) -> None:
@@ -185,6 +195,15 @@ class InvitationStore:
         async with self._database.transaction() as tx:
             if await tx.fetchrow(TAKE, invitation_id, user_id, to_datetime(at)) is None:
                 raise no_invitation(invitation_id)
+
+
+async def _require_seat(tx: Transaction, org_id: int, user_id: int) -> None:
+    """See to it that the plan has a seat for one who is invited, and so is counted, unless they sit already."""
+    members = await tx.fetchrow(SEATED, org_id, user_id)
+    assert members is not None
+    if not members["sits"]:
+        plan = await plan_of(tx, org_id)
+        require(org_id, plan, of_seats(plan, members["count"]))
 
 
 async def _judge(tx: Transaction, org_id: int, actor_id: int, user_id: int | None, after: Role | None) -> None:

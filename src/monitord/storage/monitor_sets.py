@@ -10,7 +10,7 @@ from monitord.domain.kinds import kind_of
 from monitord.domain.monitor import Monitor, MonitorSpec
 from monitord.domain.queries import Applied, ApplyAction
 from monitord.domain.secrets import keep_secrets
-from monitord.storage import monitor_writes
+from monitord.storage import monitor_writes, quotas
 from monitord.storage.database import Transaction
 from monitord.storage.sealing import Sealer
 
@@ -42,6 +42,9 @@ async def apply_set(
         for monitor, health in await monitor_writes.read_locked(tx, sealer, org_id, kept)
     }
     removed = {name: monitor_id for name, monitor_id in ids.items() if name not in stored}
+    changed = [(spec, stored[spec.name][0].spec) for spec in specs if spec.name in stored]
+    new = [spec for spec in specs if spec.name not in stored]
+    await quotas.admit_set(tx, org_id, new, changed, removed=len(removed))
     if not dry_run:
         # First, so that their names are free.
         for monitor_id in removed.values():

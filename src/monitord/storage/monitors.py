@@ -10,7 +10,7 @@ from monitord.domain.instant import Instant, to_datetime
 from monitord.domain.monitor import MonitorSpec
 from monitord.domain.queries import Applied, MonitorQuery, MonitorView
 from monitord.domain.secrets import keep_secrets
-from monitord.storage import monitor_rows, monitor_writes
+from monitord.storage import monitor_rows, monitor_writes, quotas
 from monitord.storage.database import Connection, Database, Transaction
 from monitord.storage.monitor_sets import apply_set
 from monitord.storage.sealing import Sealer
@@ -43,9 +43,11 @@ class MonitorStore:
 
         Raises:
             AlreadyExistsError: the name is taken.
+            QuotaExceededError: the organisation's plan has no room for it.
 
         """
         async with self._database.transaction(tx) as held:
+            await quotas.admit_monitor(held, org_id, spec)
             monitor_id = await monitor_writes.insert(held, self._sealer, org_id, spec, self._clock())
             await monitor_writes.notify(held)
             return await self._read(held, org_id, monitor_id)
@@ -80,6 +82,7 @@ class MonitorStore:
             NotFoundError: it isn't there, or is another's.
             EtagMismatchError: it has another version than expected.
             AlreadyExistsError: the new name is taken.
+            QuotaExceededError: the interval became shorter, and is too short for the organisation's plan.
 
         """
         async with self._database.transaction(tx) as held:
@@ -88,6 +91,7 @@ class MonitorStore:
             edited = edit(current.spec)
             spec = msgspec.structs.replace(edited, check=keep_secrets(edited.check, current.spec.check))
             if spec != current.spec:
+                await quotas.admit_interval(held, org_id, spec, current.spec)
                 await monitor_writes.replace(held, self._sealer, current, health, spec, self._clock())
                 await monitor_writes.notify(held)
             return await self._read(held, org_id, monitor_id)
@@ -143,6 +147,7 @@ class MonitorStore:
 
         Raises:
             AlreadyExistsError: a name stands in ``specs`` twice.
+            QuotaExceededError: the organisation's plan has no room for all of it.
 
         """
         async with self._database.transaction(tx) as held:

@@ -9,7 +9,7 @@ from monitord.storage.monitor_writes import notify
 MOST_PER_USER = 100
 """Organisations that somebody may be a member of, besides the personal one."""
 
-_COLUMNS = "o.id, o.name, o.personal, o.version, o.created_at, o.allowed_networks, m.role"
+_COLUMNS = "o.id, o.name, o.personal, o.version, o.created_at, o.allowed_networks, o.plan, m.role"
 
 GET = f"""
 SELECT {_COLUMNS} FROM organisations AS o JOIN memberships AS m ON m.org_id = o.id WHERE o.id = $1 AND m.user_id = $2
@@ -152,4 +152,5 @@ def _organisation(row: Row | None, org_id: int) -> Organisation:
         networks=tuple(row["allowed_networks"]),
         version=row["version"],
         created_at=from_datetime(row["created_at"]),
+        plan=row["plan"] or "",
     )

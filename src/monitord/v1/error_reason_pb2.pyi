@@ -66,6 +66,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """PERMISSION_DENIED. The network address of the call is not in the allow list of the organisation, or of the API key.
     Example: a key for one server, used from another.
     """
+    ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 19
+    """RESOURCE_EXHAUSTED. The organisation's plan has no room for it; QuotaFailure says what was counted, and nothing was
+    changed. Waiting does not help. Example: CreateMonitor with 10 monitors and a plan that allows 10.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the `reason` of the google.rpc.ErrorInfo that every error carries, with domain `monitord`.
@@ -115,5 +119,9 @@ server has lost its way to the internet.
 ERROR_REASON_ADDRESS_NOT_ALLOWED: ErrorReason.ValueType  # 18
 """PERMISSION_DENIED. The network address of the call is not in the allow list of the organisation, or of the API key.
 Example: a key for one server, used from another.
+"""
+ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 19
+"""RESOURCE_EXHAUSTED. The organisation's plan has no room for it; QuotaFailure says what was counted, and nothing was
+changed. Waiting does not help. Example: CreateMonitor with 10 monitors and a plan that allows 10.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -64,6 +65,7 @@ class Organisation(_message.Message):
     ROLE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
     ALLOWED_NETWORKS_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """The organisation, for the metadata `x-monitord-organisation`."""
@@ -75,6 +77,8 @@ class Organisation(_message.Message):
     """What the caller may do in it."""
     etag: _builtins.str
     """Changes with each change; see UpdateOrganisation and DeleteOrganisation."""
+    plan: _builtins.str
+    """The plan that bounds what is in it, such as `FREE`; empty: none does. See GetUsage."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """Since when it exists."""
@@ -94,11 +98,12 @@ class Organisation(_message.Message):
         role: Global___Role.ValueType = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        plan: _builtins.str = ...,
         allowed_networks: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_networks", b"allowed_networks", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "id", b"id", "personal", b"personal", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_networks", b"allowed_networks", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "id", b"id", "personal", b"personal", "plan", b"plan", "role", b"role"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -197,3 +202,87 @@ class Invitation(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Invitation: _TypeAlias = Invitation  # noqa: Y015
+
+@_typing.final
+class Quota(_message.Message):
+    """How much there is of something that is counted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USED_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    used: _builtins.int
+    """How much there is; more than the limit where the limit was higher once."""
+    limit: _builtins.int
+    """How much there may be; not set: as much as one likes."""
+    def __init__(
+        self,
+        *,
+        used: _builtins.int = ...,
+        limit: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "limit", b"limit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "limit", b"limit", "used", b"used"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
+    _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__limit) -> _WhichOneofReturnType__limit | None: ...
+
+Global___Quota: _TypeAlias = Quota  # noqa: Y015
+
+@_typing.final
+class Usage(_message.Message):
+    """What an organisation has, and what it may have: by its plan and by the operator's settings, whichever is less."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_FIELD_NUMBER: _builtins.int
+    MONITORS_FIELD_NUMBER: _builtins.int
+    CONTACTS_FIELD_NUMBER: _builtins.int
+    SEATS_FIELD_NUMBER: _builtins.int
+    MIN_INTERVAL_FIELD_NUMBER: _builtins.int
+    RETENTION_FIELD_NUMBER: _builtins.int
+    RPC_RATE_FIELD_NUMBER: _builtins.int
+    plan: _builtins.str
+    """The plan; empty: none."""
+    rpc_rate: _builtins.float
+    """How many calls a second each credential may make; 0: as many as it likes."""
+    @_builtins.property
+    def monitors(self) -> Global___Quota:
+        """Its monitors, the paused ones too."""
+
+    @_builtins.property
+    def contacts(self) -> Global___Quota:
+        """Its contacts, those that have yet to confirm too."""
+
+    @_builtins.property
+    def seats(self) -> Global___Quota:
+        """Its members, and the invitations that can be accepted. One in a personal organisation, which has no other members."""
+
+    @_builtins.property
+    def min_interval(self) -> _duration_pb2.Duration:
+        """The shortest interval that a monitor may be given."""
+
+    @_builtins.property
+    def retention(self) -> _duration_pb2.Duration:
+        """How long the check log is kept; in whole days."""
+
+    def __init__(
+        self,
+        *,
+        plan: _builtins.str = ...,
+        monitors: Global___Quota | None = ...,
+        contacts: Global___Quota | None = ...,
+        seats: Global___Quota | None = ...,
+        min_interval: _duration_pb2.Duration | None = ...,
+        retention: _duration_pb2.Duration | None = ...,
+        rpc_rate: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["contacts", b"contacts", "min_interval", b"min_interval", "monitors", b"monitors", "retention", b"retention", "seats", b"seats"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contacts", b"contacts", "min_interval", b"min_interval", "monitors", b"monitors", "plan", b"plan", "retention", b"retention", "rpc_rate", b"rpc_rate", "seats", b"seats"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Usage: _TypeAlias = Usage  # noqa: Y015

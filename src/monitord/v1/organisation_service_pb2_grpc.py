@@ -53,6 +53,11 @@ class OrganisationServiceStub:
                 request_serializer=monitord_dot_v1_dot_organisation__service__pb2.ListOrganisationsRequest.SerializeToString,
                 response_deserializer=monitord_dot_v1_dot_organisation__service__pb2.ListOrganisationsResponse.FromString,
                 _registered_method=True)
+        self.GetUsage = channel.unary_unary(
+                '/monitord.v1.OrganisationService/GetUsage',
+                request_serializer=monitord_dot_v1_dot_organisation__service__pb2.GetUsageRequest.SerializeToString,
+                response_deserializer=monitord_dot_v1_dot_organisation__service__pb2.GetUsageResponse.FromString,
+                _registered_method=True)
         self.UpdateOrganisation = channel.unary_unary(
                 '/monitord.v1.OrganisationService/UpdateOrganisation',
                 request_serializer=monitord_dot_v1_dot_organisation__service__pb2.UpdateOrganisationRequest.SerializeToString,
@@ -138,6 +143,13 @@ class OrganisationServiceServicer:
 
     def ListOrganisations(self, request, context):
         """Returns the organisations that the caller is a member of, the personal one first; at most 101.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUsage(self, request, context):
+        """Returns how much there is, and may be, in the organisation that the call acts in.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -246,6 +258,11 @@ def add_OrganisationServiceServicer_to_server(servicer, server):
                     servicer.ListOrganisations,
                     request_deserializer=monitord_dot_v1_dot_organisation__service__pb2.ListOrganisationsRequest.FromString,
                     response_serializer=monitord_dot_v1_dot_organisation__service__pb2.ListOrganisationsResponse.SerializeToString,
+            ),
+            'GetUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUsage,
+                    request_deserializer=monitord_dot_v1_dot_organisation__service__pb2.GetUsageRequest.FromString,
+                    response_serializer=monitord_dot_v1_dot_organisation__service__pb2.GetUsageResponse.SerializeToString,
             ),
             'UpdateOrganisation': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateOrganisation,
@@ -393,6 +410,33 @@ class OrganisationService:
             '/monitord.v1.OrganisationService/ListOrganisations',
             monitord_dot_v1_dot_organisation__service__pb2.ListOrganisationsRequest.SerializeToString,
             monitord_dot_v1_dot_organisation__service__pb2.ListOrganisationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/monitord.v1.OrganisationService/GetUsage',
+            monitord_dot_v1_dot_organisation__service__pb2.GetUsageRequest.SerializeToString,
+            monitord_dot_v1_dot_organisation__service__pb2.GetUsageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -26,6 +26,8 @@ class OrganisationServiceStub:
     """Returns the organisation that the call acts in."""
     ListOrganisations: _aio.UnaryUnaryMultiCallable[_organisation_service_pb2.ListOrganisationsRequest, _organisation_service_pb2.ListOrganisationsResponse]
     """Returns the organisations that the caller is a member of, the personal one first; at most 101."""
+    GetUsage: _aio.UnaryUnaryMultiCallable[_organisation_service_pb2.GetUsageRequest, _organisation_service_pb2.GetUsageResponse]
+    """Returns how much there is, and may be, in the organisation that the call acts in."""
     UpdateOrganisation: _aio.UnaryUnaryMultiCallable[_organisation_service_pb2.UpdateOrganisationRequest, _organisation_service_pb2.UpdateOrganisationResponse]
     """Changes the organisation that the call acts in. For its administrators."""
     DeleteOrganisation: _aio.UnaryUnaryMultiCallable[_organisation_service_pb2.DeleteOrganisationRequest, _organisation_service_pb2.DeleteOrganisationResponse]
@@ -85,6 +87,14 @@ class OrganisationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_organisation_service_pb2.ListOrganisationsRequest, _abc.Awaitable[_organisation_service_pb2.ListOrganisationsResponse]],
     ) -> _abc.Awaitable[_organisation_service_pb2.ListOrganisationsResponse]:
         """Returns the organisations that the caller is a member of, the personal one first; at most 101."""
+
+    @_abc_1.abstractmethod
+    def GetUsage(
+        self,
+        request: _organisation_service_pb2.GetUsageRequest,
+        context: _aio.ServicerContext[_organisation_service_pb2.GetUsageRequest, _abc.Awaitable[_organisation_service_pb2.GetUsageResponse]],
+    ) -> _abc.Awaitable[_organisation_service_pb2.GetUsageResponse]:
+        """Returns how much there is, and may be, in the organisation that the call acts in."""
 
     @_abc_1.abstractmethod
     def UpdateOrganisation(

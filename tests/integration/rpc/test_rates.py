@@ -11,14 +11,17 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from monitord.identity import api_keys
+from monitord.identity.plan_rates import PlanRates
 from monitord.rpc.rates import CallRates, Rate
 from monitord.storage.database import Database
+from monitord.storage.plans import PlanStore
 from monitord.v1 import auth_service_pb2 as pb
 from monitord.v1 import monitor_service_pb2
 from tests.integration.identity.conftest import ADMIN, PASSWORD
 from tests.support.clock import HandClock
 from tests.support.connect import bridged
 from tests.support.rpc_server import Api, Refusal, refusal, running_api
+from tests.support.stored import planned
 
 PROVEN, UNPROVEN = 10, 4
 LIST = "/monitord.v1.MonitorService/ListMonitors"
@@ -68,6 +71,25 @@ async def test_a_credential_is_limited_and_no_other(api: Api, clock: HandClock) 
     await listed(api, api.bob.metadata)
     clock.now_s += 0.5
     assert len(await flood(api, api.ann.metadata, 2)) == 1
+
+
+async def test_the_plan_of_the_organisation_acted_in_gives_the_rate(database: Database, clock: HandClock) -> None:
+    """(T18)"""
+    plan_rates = PlanRates(PlanStore(database), clock=clock)
+    rates = CallRates(Rate(2.0, PROVEN), Rate(1.0, UNPROVEN), of_plan=plan_rates.of, clock=clock)
+    async with running_api(database, rates=rates) as api:
+        await planned(database, api.ann.principal.org_id, rpc_rate=1.0)
+        await listed(api, api.ann.metadata)
+        over = await flood(api, api.ann.metadata, 6)
+        assert len(over) == 3
+        assert "1 a second are served, and 4 at once" in over[0].message
+        await planned(database, api.bob.principal.org_id, "QUICK", rpc_rate=4.0)
+        await listed(api, api.bob.metadata)
+        assert await flood(api, api.bob.metadata, 15) == []
+        async with database.connection() as held:
+            await held.execute("UPDATE organisations SET plan = NULL")
+        clock.now_s += 60.0
+        assert len(await flood(api, api.ann.metadata, PROVEN + 5)) == 5
 
 
 async def test_a_flood_of_invented_keys_shuts_nobody_out_who_was_in(

@@ -87,4 +87,4 @@ async def test_every_owned_row_names_its_organisation(database: Database) -> Non
         }
     unowned = {name for name, columns in tables.items() if not columns & {"org_id", "user_id"}}
     # A proof of an address belongs to nobody yet: its address is the key.
-    assert unowned == {"organisations", "shards", "alembic_version", "address_proofs"}
+    assert unowned == {"organisations", "plans", "shards", "alembic_version", "address_proofs"}

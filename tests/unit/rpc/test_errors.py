@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from google.rpc import status_pb2
+from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,6 +35,7 @@ def details(status: Any) -> status_pb2.Status:
         (errors.UnauthenticatedError(""), StatusCode.UNAUTHENTICATED),
         (errors.PermissionDeniedError(""), StatusCode.PERMISSION_DENIED),
         (errors.ResourceExhaustedError(""), StatusCode.RESOURCE_EXHAUSTED),
+        (errors.QuotaExceededError([]), StatusCode.RESOURCE_EXHAUSTED),
         (errors.UnavailableError(""), StatusCode.UNAVAILABLE),
         (DeadlineExceededError(""), StatusCode.DEADLINE_EXCEEDED),
         (errors.DomainError(""), StatusCode.INTERNAL),
@@ -42,6 +43,19 @@ def details(status: Any) -> status_pb2.Status:
 )
 def test_every_error_of_the_domain_has_its_code(error: errors.DomainError, code: StatusCode) -> None:
     assert status_of(error).code is code
+
+
+def test_a_quota_is_told_with_whose_it_is_and_without_a_time_to_come_back() -> None:
+    violations = [errors.QuotaViolation("organisation:7", f"{number} " + "x" * 700) for number in range(30)]
+    status = details(status_of(errors.QuotaExceededError(violations, plan="FREE")))
+    info, failure = error_details_pb2.ErrorInfo(), error_details_pb2.QuotaFailure()
+    assert len(status.details) == 2
+    assert status.details[0].Unpack(info)
+    assert (info.reason, dict(info.metadata)) == ("QUOTA_EXCEEDED", {"plan": "FREE"})
+    assert status.details[1].Unpack(failure)
+    assert [one.subject for one in failure.violations] == ["organisation:7"] * 3
+    assert failure.violations[2].description.startswith("2 x")
+    assert trailers(status_of(errors.QuotaExceededError(violations, plan="FREE"))) < ROOM
 
 
 def test_the_table_forgets_no_error() -> None:
