@@ -9,7 +9,7 @@ import structlog
 
 from monitord.domain.errors import UnavailableError
 from monitord.domain.instant import Instant, to_datetime
-from monitord.storage import partitions
+from monitord.storage import partitions, plan_retention
 from monitord.storage.audit_log import AuditLog
 from monitord.storage.database import Database
 from monitord.storage.monitors import wall_clock
@@ -74,6 +74,7 @@ class Janitor:
         steps: tuple[Callable[[], Awaitable[None]], ...] = (
             self._create_partitions,
             self._drop_partitions,
+            self._retire_by_plans,
             self._expire,
             self._retire_audit_events,
             self._purge,
@@ -98,6 +99,11 @@ class Janitor:
         async with self._database.connection() as held:
             for name in await partitions.drop_old(held, oldest):
                 _log.info("dropped a day of the log that is older than the retention", partition=name)
+
+    async def _retire_by_plans(self) -> None:
+        async with self._database.connection() as held:
+            if rows := await plan_retention.retire(held, to_datetime(self._clock())):
+                _log.info("deleted rows of the log that are older than plans keep them", rows=rows)
 
     async def _expire(self) -> None:
         now = to_datetime(self._clock())

@@ -14,8 +14,14 @@ from monitord.storage import rows
 from monitord.storage.database import Connection, Database
 from monitord.storage.monitor_writes import not_found
 from monitord.storage.monitors import wall_clock
+from monitord.storage.plan_retention import kept_since
 
-EXISTS = "SELECT EXISTS (SELECT FROM monitors WHERE org_id = $1 AND id = $2)"
+# No row: no such monitor. How long its organisation's plan keeps the log comes with it.
+MONITOR = """
+SELECT p.retention_days FROM monitors AS m
+JOIN organisations AS o ON o.id = m.org_id LEFT JOIN plans AS p ON p.name = o.plan
+WHERE m.org_id = $1 AND m.id = $2
+"""
 # The times are always given, so that the planner sees what can be pruned.
 PAGE = f"""
 SELECT {rows.LOG} FROM monitor_logs AS l
@@ -27,7 +33,7 @@ ROW = f"""
 SELECT e.evidence, {rows.LOG} FROM monitor_logs AS l
 LEFT JOIN check_evidence AS e
   ON $4 AND e.org_id = l.org_id AND e.monitor_id = l.monitor_id AND e.seq = l.seq AND e.checked_at = l.checked_at
-WHERE l.org_id = $1 AND l.monitor_id = $2 AND l.seq = $3
+WHERE l.org_id = $1 AND l.monitor_id = $2 AND l.seq = $3 AND l.checked_at >= $5
 """  # noqa: S608 - made of constants
 FEED = f"""
 SELECT {rows.LOG} FROM monitor_logs AS l
@@ -35,7 +41,11 @@ WHERE l.org_id = $1 AND l.shard = $2 AND l.position > $3 AND ($4::bigint[] IS NU
 ORDER BY l.position LIMIT $5
 """  # noqa: S608 - made of constants
 HEAD = "SELECT position FROM shards WHERE id = $1"
-OLDEST = "SELECT kept_from FROM shards WHERE id = $1"
+OLDEST = """
+SELECT GREATEST(s.kept_from, f.kept_from) FROM shards AS s
+LEFT JOIN log_floors AS f ON f.org_id = $1 AND f.shard = s.id
+WHERE s.id = $2
+"""
 FIRST_BETWEEN = """
 SELECT min(position) FROM monitor_logs
 WHERE org_id = $1 AND shard = $2 AND checked_at >= $3 AND checked_at < $4
@@ -103,13 +113,13 @@ class LogStore:
 
         """
         async with self._database.connection() as held:
-            await _require(held, org_id, query.monitor_id)
+            kept = await self._kept_since(held, org_id, query.monitor_id)
             found = await held.fetch(
                 PAGE,
                 org_id,
                 query.monitor_id,
                 _LAST_SEQ if query.before_seq is None else query.before_seq,
-                _BEGINNING if query.start is None else to_datetime(query.start),
+                kept if query.start is None else max(kept, to_datetime(query.start)),
                 _END if query.end is None else to_datetime(query.end),
                 [int(verdict) for verdict in query.verdicts] or None,
                 query.limit,
@@ -124,8 +134,8 @@ class LogStore:
 
         """
         async with self._database.connection() as held:
-            await _require(held, org_id, monitor_id)
-            row = await held.fetchrow(ROW, org_id, monitor_id, seq, with_evidence)
+            kept = await self._kept_since(held, org_id, monitor_id)
+            row = await held.fetchrow(ROW, org_id, monitor_id, seq, with_evidence, kept)
         if row is None:
             raise NotFoundError(f"Monitor {monitor_id} has no row {seq} in its log.", sequence=str(seq))
         return rows.log_entry(row[1:], row[0])
@@ -139,7 +149,7 @@ class LogStore:
         """
         day_before = end - DAY
         async with self._database.connection() as held:
-            await _require(held, org_id, monitor_id)
+            await self._kept_since(held, org_id, monitor_id)
             since, until = to_datetime(min(start, day_before)), to_datetime(end)
             changes = with_gaps(
                 [
@@ -178,10 +188,10 @@ class LogStore:
         async with self._database.connection() as held:
             return int(await held.fetchval(HEAD, shard))
 
-    async def oldest_position(self, shard: int) -> int:
-        """Return the position before which rows may have been dropped, being older than the retention."""
+    async def oldest_position(self, org_id: int, shard: int) -> int:
+        """Return the position before which an organisation's rows may be gone, being older than they are kept."""
         async with self._database.connection() as held:
-            return int(await held.fetchval(OLDEST, shard))
+            return int(await held.fetchval(OLDEST, org_id, shard))
 
     async def position_at(
         self, org_id: int, monitor_ids: Sequence[int] | None, instant: Instant, *, shard: int = _SHARD
@@ -215,10 +225,13 @@ class LogStore:
                 first = await held.fetchval(NTH_LAST_OF, org_id, shard, n, ids)
         return head if first is None else int(first) - 1
 
-
-async def _require(held: Connection, org_id: int, monitor_id: int) -> None:
-    if not await held.fetchval(EXISTS, org_id, monitor_id):
-        raise not_found(monitor_id)
+    async def _kept_since(self, held: Connection, org_id: int, monitor_id: int) -> dt.datetime:
+        """Return from when on a monitor's rows are shown, whether the janitor came by or not. Raises NotFoundError."""
+        row = await held.fetchrow(MONITOR, org_id, monitor_id)
+        if row is None:
+            raise not_found(monitor_id)
+        days = row["retention_days"]
+        return _BEGINNING if days is None else kept_since(to_datetime(self._clock()), days)
 
 
 def _time_in(changes: Sequence[StatusChange], start: Instant, end: Instant, now: Instant) -> TimeIn:

@@ -38,12 +38,12 @@ async def create_ahead(held: Connection, now: datetime) -> list[str]:
     for parent in PARTITIONED:
         async with held.transaction():
             await held.execute(LOCK, _LOCK)
-            present = await _children(held, parent)
+            present = await days_of(held, parent)
         for offset in range(-1, _AHEAD_DAYS + 1):
             day = now.astimezone(UTC).date() + timedelta(days=offset)
             if day not in present:
                 await _create(held, parent, day)
-                made.append(_name(parent, day))
+                made.append(name_of(parent, day))
     return made
 
 
@@ -51,18 +51,18 @@ async def drop_old(held: Connection, oldest: date) -> list[str]:
     """Drop the partitions of the days before ``oldest``, and return their names."""
     dropped = []
     for parent in PARTITIONED:
-        for day in sorted(await _children(held, parent)):
+        for day in sorted(await days_of(held, parent)):
             if day >= oldest:
                 break
             await _drop(held, parent, day)
-            dropped.append(_name(parent, day))
-        await held.execute(f"DELETE FROM {parent}_default WHERE checked_at < $1", _midnight(oldest))  # noqa: S608
+            dropped.append(name_of(parent, day))
+        await held.execute(f"DELETE FROM {parent}_default WHERE checked_at < $1", midnight(oldest))  # noqa: S608
     return dropped
 
 
 async def _create(held: Connection, parent: str, day: date) -> None:
     """Make one partition beside, then attach it: that waits for nobody who reads or writes other days."""
-    name, start, end = _name(parent, day), _midnight(day), _midnight(day + timedelta(days=1))
+    name, start, end = name_of(parent, day), midnight(day), midnight(day + timedelta(days=1))
     async with held.transaction():
         await held.execute(LOCK, _LOCK)
         if await held.fetchval("SELECT to_regclass($1)", name) is not None:
@@ -83,7 +83,7 @@ async def _create(held: Connection, parent: str, day: date) -> None:
 
 
 async def _drop(held: Connection, parent: str, day: date) -> None:
-    name = _name(parent, day)
+    name = name_of(parent, day)
     if parent == "monitor_logs":
         # Committed before the rows go: a tail may announce a gap too early, but never miss one (I15).
         await held.execute(_LAST_POSITIONS.format(partition=name))
@@ -93,14 +93,17 @@ async def _drop(held: Connection, parent: str, day: date) -> None:
         await held.execute(f"DROP TABLE IF EXISTS {name}")
 
 
-async def _children(held: Connection, parent: str) -> set[date]:
+async def days_of(held: Connection, parent: str) -> set[date]:
+    """Return the days that a table has partitions for."""
     names = [row[0].removeprefix(f"{parent}_") for row in await held.fetch(CHILDREN, parent)]
     return {datetime.strptime(name, "%Y%m%d").replace(tzinfo=UTC).date() for name in names if name.isdigit()}
 
 
-def _name(parent: str, day: date) -> str:
+def name_of(parent: str, day: date) -> str:
+    """Return what the partition of a day is called."""
     return f"{parent}_{day:%Y%m%d}"
 
 
-def _midnight(day: date) -> datetime:
+def midnight(day: date) -> datetime:
+    """Return the moment when a day begins, by UTC."""
     return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -52,8 +52,8 @@ class LogSource(Protocol):
         """Return the position of the newest row, whoever owns it."""
         ...
 
-    async def oldest_position(self, shard: int) -> int:
-        """Return the position before which rows may have been deleted."""
+    async def oldest_position(self, org_id: int, shard: int) -> int:
+        """Return the position before which rows of an organisation may have been deleted."""
         ...
 
     async def position_at(self, org_id: int, monitor_ids: Sequence[int] | None, instant: Instant) -> int:
@@ -219,7 +219,7 @@ class _Reader:
             return ()
         page = await source.feed(self._org_id, self._monitor_ids, _SHARD, position, _PAGE)
         # Asked for afterwards: what was deleted before or while the page was read is known by now.
-        oldest = await source.oldest_position(_SHARD)
+        oldest = await source.oldest_position(self._org_id, _SHARD)
         if position + 1 < oldest:
             self.gap, self.position = _EXPIRED, oldest - 1
         self._behind = len(page) == _PAGE

@@ -1,18 +1,24 @@
 """The days of the log, and the janitor's rounds."""
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime
 
 import pytest
 
 from monitord.domain.check import Verdict
+from monitord.domain.errors import NotFoundError
 from monitord.domain.instant import DAY, HOUR, Instant, to_datetime
+from monitord.domain.queries import LogQuery
+from monitord.domain.tail import FromCursor, TailGap, TailRow
 from monitord.storage import partitions
 from monitord.storage.database import Database
 from monitord.storage.janitor import Janitor
 from monitord.storage.logs import LogStore
 from monitord.storage.monitors import MonitorStore
-from tests.support.stored import NOON, Clock, PlainSealer, log_row, organisation, spec
+from monitord.streaming.cursor import Cursors
+from monitord.streaming.feed import LogFeed
+from tests.support.stored import NOON, Clock, PlainSealer, log_row, organisation, planned, spec
 
 
 @pytest.fixture
@@ -96,11 +102,11 @@ async def test_days_beyond_the_retention_are_dropped_and_tails_can_tell(
     await log_row(database, org, 1, 2, at=NOON + DAY, position=3)
     clock.now = NOON + 30 * DAY
     assert await janitor.tidy()
-    assert (len(await _where(database)), await logs.oldest_position(0)) == (3, 1)
+    assert (len(await _where(database)), await logs.oldest_position(org, 0)) == (3, 1)
     clock.now += DAY
     assert await janitor.tidy()
     assert await _where(database) == {2: _partition(NOON + DAY)}
-    assert await logs.oldest_position(0) == 3
+    assert await logs.oldest_position(org, 0) == 3
     async with database.connection() as held:
         for parent in partitions.PARTITIONED:
             assert await held.fetchval("SELECT to_regclass($1)", _partition(NOON, parent)) is None
@@ -162,3 +168,75 @@ async def test_an_outage_only_delays_the_round(database: Database, clock: Clock)
     assert not await Janitor(database, retention_days=30, clock=clock).tidy()
     await database.open()
     assert await Janitor(database, retention_days=30, clock=clock).tidy()
+
+
+async def test_a_plan_that_keeps_less_takes_only_its_own_organisations_rows(
+    janitor: Janitor, database: Database, org: int, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tails of that organisation alone are told (I15)."""
+    monkeypatch.setattr("monitord.storage.plan_retention.BATCH", 2)
+    logs, other = LogStore(database, clock=clock), await organisation(database, "other")
+    roomy = await organisation(database, "roomy")
+    await planned(database, org, "SHORT", retention_days=3)
+    await planned(database, roomy, "LONG", retention_days=300)
+    monitor = (await MonitorStore(database, PlainSealer(), clock=clock).create(org, spec())).monitor.id
+    clock.now = NOON + DAY
+    await janitor.prepare()
+    for seq in range(1, 6):
+        await log_row(database, org, monitor, seq, at=NOON, position=seq)
+    await log_row(database, other, 7, 6, at=NOON, position=6)
+    await log_row(database, roomy, 8, 7, at=NOON, position=7)
+    await log_row(database, org, monitor, 8, at=NOON + DAY, position=8)
+    async with database.connection() as held:
+        await held.execute(
+            "INSERT INTO check_evidence (org_id, monitor_id, seq, checked_at, evidence) "
+            "SELECT org_id, monitor_id, seq, checked_at, '' FROM monitor_logs"
+        )
+    clock.now = NOON + 3 * DAY
+    assert await janitor.tidy()
+    assert len(await _where(database)) == 8
+    assert [entry.seq for entry in await logs.page(org, LogQuery(monitor_id=monitor, limit=9))] == [8, 5, 4, 3, 2, 1]
+
+    clock.now += 12 * HOUR
+    # Not shown from midnight on, whenever the janitor comes.
+    assert [entry.seq for entry in await logs.page(org, LogQuery(monitor_id=monitor, limit=9))] == [8]
+    early = LogQuery(monitor_id=monitor, limit=9, start=NOON - DAY)
+    assert [entry.seq for entry in await logs.page(org, early)] == [8]
+    with pytest.raises(NotFoundError):
+        await logs.get(org, monitor, 5, with_evidence=False)
+    assert (await logs.get(org, monitor, 8, with_evidence=False)).seq == 8
+    assert await logs.oldest_position(org, 0) == 1
+    assert await janitor.tidy()
+    assert set(await _where(database)) == {6, 7, 8}
+    async with database.connection() as held:
+        assert {row[0] for row in await held.fetch("SELECT seq FROM check_evidence")} == {6, 7, 8}
+    assert [await logs.oldest_position(whose, 0) for whose in (org, other, roomy)] == [6, 1, 1]
+    assert await janitor.tidy()
+
+
+async def test_a_tail_that_comes_back_behind_its_plans_retention_is_told_of_the_gap(
+    janitor: Janitor, database: Database, org: int, clock: Clock
+) -> None:
+    """(I15)"""
+    logs, other = LogStore(database, clock=clock), await organisation(database, "other")
+    await planned(database, org, "SHORT", retention_days=1)
+    for seq, day in enumerate((0, 0, 2), 1):
+        await log_row(database, org, 1, seq, at=NOON + day * DAY, position=2 * seq - 1)
+        await log_row(database, other, 2, seq, at=NOON + day * DAY, position=2 * seq)
+    clock.now = NOON + 2 * DAY
+    assert await janitor.tidy()
+    seen: dict[int, list[object]] = {}
+    for whose, monitor in ((org, 1), (other, 2)):
+        cursor = Cursors(whose, None).write([1])
+        tail = LogFeed(logs).tail(whose, None, FromCursor(cursor))
+        seen[monitor] = []
+        async with contextlib.aclosing(tail), asyncio.timeout(10):
+            async for event in tail:
+                match event:
+                    case TailGap():
+                        seen[monitor].append("gap")
+                    case TailRow(_, entry):
+                        seen[monitor].append(entry.seq)
+                if seen[monitor][-1:] == [3]:
+                    break
+    assert seen == {1: ["gap", 3], 2: [1, 2, 3]}

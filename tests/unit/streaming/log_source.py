@@ -71,7 +71,7 @@ class FakeLog:
         self._look()
         return self.last
 
-    async def oldest_position(self, shard: int) -> int:
+    async def oldest_position(self, org_id: int, shard: int) -> int:
         self._look()
         return self.kept_from
 
