@@ -55,7 +55,6 @@ from monitord.storage.assignments import Assignments
 from monitord.storage.audit import Auditor
 from monitord.storage.audit_log import AuditLog
 from monitord.storage.census import Census
-from monitord.storage.database import Database
 from monitord.storage.heartbeats import HeartbeatStore
 from monitord.storage.hints import Hints
 from monitord.storage.janitor import Janitor
@@ -64,6 +63,7 @@ from monitord.storage.logs import LogStore
 from monitord.storage.maintenance import MaintenanceStore
 from monitord.storage.monitors import MonitorStore
 from monitord.storage.requests import RequestLedger
+from monitord.storage.tenancy import Pools
 from monitord.streaming.feed import LogFeed
 
 Service: TypeAlias = tuple[str, Callable[[], Coroutine[Any, Any, object]]]
@@ -81,13 +81,16 @@ _log = structlog.get_logger(__name__)
 class App:
     """Everything that makes up a monitord, built on one loop around one database.
 
-    Construction wires; ``open`` makes ready; ``services`` run until cancelled; ``close`` stops in order.
+    Construction wires: what serves calls gets the pool for tenants, and all else the engine's (``storage.tenancy``).
+    ``open`` makes ready; ``services`` run until cancelled; ``close`` stops in order.
     """
 
     def __init__(
-        self, settings: Settings, database: Database, vault: Vault, own_addresses: list[str], console: Console | None
+        self, settings: Settings, pools: Pools, vault: Vault, own_addresses: list[str], console: Console | None
     ) -> None:
         self._settings = settings
+        self._pools = pools
+        database, tenants = pools
         self._database = database
         self._console = console
         self._clock = SystemClock()
@@ -95,9 +98,8 @@ class App:
         self._policy = EgressPolicy(
             settings.egress_mode.value, settings.egress_allow, settings.egress_deny, own_addresses
         )
-        self._monitors = MonitorStore(database, vault)
-        self._logs = LogStore(database)
-        self._audit_log = AuditLog(database)
+        self._monitors = MonitorStore(tenants, vault)
+        self._logs = LogStore(tenants)
         self._janitor = Janitor(
             database, retention_days=settings.log_retention_days, audit_days=settings.audit_retention_days
         )
@@ -129,7 +131,11 @@ class App:
         )
         self._specs = SpecReader(Limits(min_interval_s=settings.min_interval_s), self._policy, self._probes)
         self.first_start = FirstStart(
-            self._specs, self._policy, self._monitors, self._notification, self._identification.authenticator
+            self._specs,
+            self._policy,
+            MonitorStore(database, vault),
+            self._notification,
+            self._identification.authenticator,
         )
         self._rpc = self._build_rpc()
         self.instruments.attach(self._gauges())
@@ -148,7 +154,7 @@ class App:
         self._ledger.followers += self._observation.followers
         self._notification = Notification(
             settings,
-            database,
+            self._pools,
             vault,
             self._outbound,
             now=self._clock.now,
@@ -158,7 +164,7 @@ class App:
         )
         self._identification = Identification(
             settings,
-            database,
+            self._pools,
             vault,
             now=self._clock.now,
             post=self._notification.post,
@@ -184,12 +190,12 @@ class App:
         self._network = None
         if anchors:
             self._network = NetworkWatch(AnchorDialler(dialler, anchors), clock, changed=self._network_changed)
-        self._windows = MaintenanceStore(self._database)
-        self._calendar = Calendar(self._windows)
+        self._calendar = Calendar(MaintenanceStore(self._database))
         self._gate = Gate(settings.max_checks_in_flight, settings.max_checks_per_host)
         self._ledger = FollowedLedger(self._database, clock=clock.now, spool_rows=settings.spool_rows)
-        self._words = HeartbeatStore(self._database)
-        self._heartbeats = Heartbeats(self._words, clock.now, lambda monitor_id: self._supervisor.recheck(monitor_id))
+        self._heartbeats = Heartbeats(
+            HeartbeatStore(self._database), clock.now, lambda monitor_id: self._supervisor.recheck(monitor_id)
+        )
         self._ledger.followers.append(self._heartbeats)
         self._groups = Groups(
             lambda: self._supervisor.standings(),
@@ -214,7 +220,8 @@ class App:
         self._reconciler = Reconciler(assignments, self._supervisor, clock=clock)
 
     def _build_rpc(self) -> RpcServer:
-        settings, requests = self._settings, RequestLedger(self._database)
+        settings, tenants = self._settings, self._pools.tenants
+        requests = RequestLedger(tenants)
         engine = Engine(self._reconciler, self._supervisor, Tester(self._probes, self._gate, self._clock))
         tls = Tls(settings.tls_cert, settings.tls_key) if settings.tls_cert and settings.tls_key else None
         return RpcServer(
@@ -236,14 +243,14 @@ class App:
                     now=self._clock.now,
                 ),
                 auth=self._identification.auth_service(requests),
-                heartbeats=HeartbeatService(self._words, self._heartbeats, now=self._clock.now),
+                heartbeats=HeartbeatService(HeartbeatStore(tenants), self._heartbeats, now=self._clock.now),
                 contacts=self._notification.contact_service(requests, self._policy),
                 incidents=self._notification.incident_service(self._identification.authenticator, self._clock.now),
                 alerts=self._notification.alert_service(),
                 accounts=self._identification.account_service(),
-                audit=AuditService(self._audit_log),
+                audit=AuditService(AuditLog(tenants)),
                 maintenance=MaintenanceService(
-                    self._windows, requests, changed=self._calendar.poke, now=self._clock.now
+                    MaintenanceStore(tenants), requests, changed=self._calendar.poke, now=self._clock.now
                 ),
             ),
             host=settings.host,

@@ -26,7 +26,7 @@ from monitord.settings import Settings
 from monitord.storage.accounts import AccountStore
 from monitord.storage.address_proofs import AddressProofStore
 from monitord.storage.audit_log import AuditLog
-from monitord.storage.database import Database
+from monitord.storage.tenancy import Pools
 
 _MAX_NOTES = 100
 """Of wrong passwords, under way; those beyond are not written: guessing is limited before it gets there (T14)."""
@@ -40,7 +40,7 @@ class Identification:
     def __init__(
         self,
         settings: Settings,
-        database: Database,
+        pools: Pools,
         vault: Vault,
         *,
         now: Callable[[], Instant],
@@ -48,6 +48,8 @@ class Identification:
         base: Callable[[], str],
     ) -> None:
         """Take what sends mails, None where mail is not set up, and what gives the beginning of links."""
+        # To find out who somebody is takes the engine's pool; what they then ask for doesn't.
+        database, tenants = pools
         store, throttle = AccountStore(database), LoginThrottle()
         tokens = Tokens(vault.derive, now=now)
         self._passwords = Passwords()
@@ -62,6 +64,7 @@ class Identification:
         )
         ended = self.authenticator.forget
         self.accounts = Accounts(store, self._passwords, now=now, ended=ended)
+        self._callers_accounts = Accounts(AccountStore(tenants), self._passwords, now=now, ended=ended)
         self._audit = AuditLog(database)
         self._noting: set[asyncio.Task[None]] = set()
         self._sessions = Sessions(
@@ -90,11 +93,11 @@ class Identification:
 
     def auth_service(self, requests: RequestLedger) -> AuthHandler:
         """Return what serves signing in and keys."""
-        return AuthHandler(self._sessions, self.accounts, requests, self._id_tokens)
+        return AuthHandler(self._sessions, self._callers_accounts, requests, self._id_tokens)
 
     def account_service(self) -> AccountService:
         """Return what serves accounts."""
-        return AccountService(self._registration, self.accounts)
+        return AccountService(self._registration, self._callers_accounts)
 
     async def close(self) -> None:
         """End what is open."""

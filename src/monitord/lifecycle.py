@@ -38,11 +38,13 @@ from monitord.startup import (
     first_administrator,
     make_state_dir,
     pool,
+    pools,
     postgres,
 )
 from monitord.storage.accounts import AccountStore
 from monitord.storage.migrate import migrate
 from monitord.storage.private_server import PrivateServer
+from monitord.storage.wall import raise_wall
 
 _T = TypeVar("_T")
 
@@ -118,11 +120,11 @@ async def _start(settings: Settings, options: Options, stack: AsyncExitStack) ->
         _say(shortage)
     vault = Vault.open(settings.state_dir, settings.secret_key.get_secret_value() if settings.secret_key else None)
     dsn, server = await stack.enter_async_context(postgres(settings, _say))
-    database = await stack.enter_async_context(
-        pool(dsn, settings.database_pool_size, within_s=settings.database_wait_s)
+    connected = await stack.enter_async_context(
+        pools(dsn, settings.database_pool_size, within_s=settings.database_wait_s)
     )
     console = console_for(options.console, sys.stdout, SystemClock().now)
-    app = App(settings, database, vault, await addresses_of(dsn), console)
+    app = App(settings, connected, vault, await addresses_of(dsn), console)
     demo_url = None
     if options.demo:
         demo = DemoTargets(port=options.demo_port)
@@ -222,6 +224,8 @@ def _monitorctl() -> str:
 
 async def _migrate(dsn: str) -> int:
     _say("The schema is up to date now." if await migrate(dsn, within_s=30) else "The schema was up to date.")
+    if missing := (await raise_wall(dsn)).missing:
+        _say(f"There is no second wall between tenants: {missing}")
     return 0
 
 
