@@ -59,7 +59,6 @@ from monitord.storage.assignments import Assignments
 from monitord.storage.audit import Auditor
 from monitord.storage.audit_log import AuditLog
 from monitord.storage.census import Census
-from monitord.storage.database import Database
 from monitord.storage.heartbeats import HeartbeatStore
 from monitord.storage.hints import Hints
 from monitord.storage.janitor import Janitor
@@ -69,6 +68,7 @@ from monitord.storage.maintenance import MaintenanceStore
 from monitord.storage.monitors import MonitorStore
 from monitord.storage.plans import PlanStore
 from monitord.storage.requests import RequestLedger
+from monitord.storage.tenancy import Pools
 from monitord.streaming.feed import LogFeed
 
 Service: TypeAlias = tuple[str, Callable[[], Coroutine[Any, Any, object]]]
@@ -86,19 +86,21 @@ _log = structlog.get_logger(__name__)
 class App:
     """Everything that makes up a monitord, built on one loop around one database.
 
-    Construction wires; ``open`` makes ready; ``services`` run until cancelled; ``close`` stops in order.
+    Construction wires: what serves calls gets the pool for tenants, and all else the engine's (``storage.tenancy``).
+    ``open`` makes ready; ``services`` run until cancelled; ``close`` stops in order.
     """
 
     def __init__(
         self,
         settings: Settings,
-        database: Database,
+        pools: Pools,
         vault: Vault,
         own_addresses: list[str],
         console: Console | None,
         certificate: ServedCertificate | None,
     ) -> None:
-        self._settings, self._certificate = settings, certificate
+        self._settings, self._certificate, self._pools = settings, certificate, pools
+        database, tenants = pools
         self._database = database
         self._console = console
         self._clock = SystemClock()
@@ -106,9 +108,8 @@ class App:
         self._policy = EgressPolicy(
             settings.egress_mode.value, settings.egress_allow, settings.egress_deny, own_addresses
         )
-        self._monitors = MonitorStore(database, vault)
-        self._logs = LogStore(database)
-        self._audit_log = AuditLog(database)
+        self._monitors = MonitorStore(tenants, vault)
+        self._logs = LogStore(tenants)
         self._janitor = Janitor(
             database, retention_days=settings.log_retention_days, audit_days=settings.audit_retention_days
         )
@@ -136,7 +137,11 @@ class App:
         )
         self._specs = SpecReader(Limits(min_interval_s=settings.min_interval_s), self._policy, self._probes)
         self.first_start = FirstStart(
-            self._specs, self._policy, self._monitors, self._notification, self._identification.authenticator
+            self._specs,
+            self._policy,
+            MonitorStore(database, vault),
+            self._notification,
+            self._identification.authenticator,
         )
         self._rpc = self._build_rpc()
         self.instruments.attach(self._gauges())
@@ -155,7 +160,7 @@ class App:
         self._ledger.followers += self._observation.followers
         self._notification = Notification(
             settings,
-            database,
+            self._pools,
             vault,
             self._outbound,
             now=self._clock.now,
@@ -165,7 +170,7 @@ class App:
         )
         self._identification = Identification(
             settings,
-            database,
+            self._pools,
             vault,
             now=self._clock.now,
             post=self._notification.post,
@@ -191,12 +196,12 @@ class App:
         self._network = None
         if anchors:
             self._network = NetworkWatch(AnchorDialler(dialler, anchors), clock, changed=self._network_changed)
-        self._windows = MaintenanceStore(self._database)
-        self._calendar = Calendar(self._windows)
+        self._calendar = Calendar(MaintenanceStore(self._database))
         self._gate = Gate(settings.max_checks_in_flight, settings.max_checks_per_host)
         self._ledger = FollowedLedger(self._database, clock=clock.now, spool_rows=settings.spool_rows)
-        self._words = HeartbeatStore(self._database)
-        self._heartbeats = Heartbeats(self._words, clock.now, lambda monitor_id: self._supervisor.recheck(monitor_id))
+        self._heartbeats = Heartbeats(
+            HeartbeatStore(self._database), clock.now, lambda monitor_id: self._supervisor.recheck(monitor_id)
+        )
         self._ledger.followers.append(self._heartbeats)
         self._groups = Groups(
             lambda: self._supervisor.standings(),
@@ -221,7 +226,8 @@ class App:
         self._reconciler = Reconciler(assignments, self._supervisor, clock=clock)
 
     def _build_rpc(self) -> RpcServer:
-        settings, requests = self._settings, RequestLedger(self._database)
+        settings, tenants = self._settings, self._pools.tenants
+        requests = RequestLedger(tenants)
         of_plan = PlanRates(PlanStore(self._database)).of
         engine = Engine(self._reconciler, self._supervisor, Tester(self._probes, self._gate, self._clock))
         return RpcServer(
@@ -243,15 +249,15 @@ class App:
                     now=self._clock.now,
                 ),
                 auth=self._identification.auth_service(requests),
-                heartbeats=HeartbeatService(self._words, self._heartbeats, now=self._clock.now),
+                heartbeats=HeartbeatService(HeartbeatStore(tenants), self._heartbeats, now=self._clock.now),
                 contacts=self._notification.contact_service(requests, self._policy),
                 incidents=self._notification.incident_service(self._identification.authenticator, self._clock.now),
                 alerts=self._notification.alert_service(),
                 accounts=self._identification.account_service(),
-                organisations=self._identification.organisation_service(requests, engine),
-                audit=AuditService(self._audit_log),
+                organisations=self._identification.organisation_service(RequestLedger(self._database), engine),
+                audit=AuditService(AuditLog(tenants)),
                 maintenance=MaintenanceService(
-                    self._windows, requests, changed=self._calendar.poke, now=self._clock.now
+                    MaintenanceStore(tenants), requests, changed=self._calendar.poke, now=self._clock.now
                 ),
             ),
             host=settings.host,

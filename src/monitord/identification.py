@@ -38,6 +38,7 @@ from monitord.storage.database import Database
 from monitord.storage.memberships import InvitationStore, MembershipStore
 from monitord.storage.organisations import OrganisationStore
 from monitord.storage.plans import PlanStore
+from monitord.storage.tenancy import Pools
 
 _MAX_NOTES = 100
 """Of wrong passwords, under way; those beyond are not written: guessing is limited before it gets there (T14)."""
@@ -51,7 +52,7 @@ class Identification:
     def __init__(
         self,
         settings: Settings,
-        database: Database,
+        pools: Pools,
         vault: Vault,
         *,
         now: Callable[[], Instant],
@@ -59,6 +60,8 @@ class Identification:
         base: Callable[[], str],
     ) -> None:
         """Take what sends mails, None where mail is not set up, and what gives the beginning of links."""
+        # To find out who somebody is takes the engine's pool; what they then ask for doesn't.
+        database, tenants = pools
         store, credentials, throttle = AccountStore(database), CredentialStore(database), LoginThrottle()
         tokens = Tokens(vault.derive, now=now)
         self._now, self._plans = now, PlanStore(database)
@@ -79,6 +82,9 @@ class Identification:
         )
         ended = self.authenticator.forget
         self.accounts = Accounts(store, ApiKeyStore(database), self._passwords, now=now, ended=ended)
+        self._callers_accounts = Accounts(
+            AccountStore(tenants), ApiKeyStore(tenants), self._passwords, now=now, ended=ended
+        )
         self._audit = AuditLog(database)
         self._noting: set[asyncio.Task[None]] = set()
         self._sessions = self._build_sessions(store, tokens, throttle, now)
@@ -132,11 +138,11 @@ class Identification:
 
     def auth_service(self, requests: RequestLedger) -> AuthHandler:
         """Return what serves signing in and keys."""
-        return AuthHandler(self._sessions, self.accounts, requests, self._id_tokens)
+        return AuthHandler(self._sessions, self._callers_accounts, requests, self._id_tokens)
 
     def account_service(self) -> AccountService:
         """Return what serves accounts."""
-        return AccountService(self._registration, self.accounts)
+        return AccountService(self._registration, self._callers_accounts)
 
     def organisation_service(self, requests: RequestLedger, engine: Engine) -> OrganisationService:
         """Return what serves organisations and their members."""

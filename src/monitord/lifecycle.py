@@ -37,6 +37,7 @@ from monitord.startup import (
     first_administrator,
     make_state_dir,
     pool,
+    pools,
     postgres,
 )
 from monitord.storage.accounts import AccountStore
@@ -44,6 +45,7 @@ from monitord.storage.api_keys import ApiKeyStore
 from monitord.storage.migrate import migrate
 from monitord.storage.plans import PlanStore
 from monitord.storage.private_server import PrivateServer
+from monitord.storage.wall import raise_wall
 
 _T = TypeVar("_T")
 
@@ -109,12 +111,12 @@ async def _start(settings: Settings, options: Options, stack: AsyncExitStack) ->
     vault = Vault.open(settings.state_dir, settings.secret_key.get_secret_value() if settings.secret_key else None)
     certificate = certificate_of(settings)
     dsn, server = await stack.enter_async_context(postgres(settings, say))
-    database = await stack.enter_async_context(
-        pool(dsn, settings.database_pool_size, within_s=settings.database_wait_s)
+    connected = await stack.enter_async_context(
+        pools(dsn, settings.database_pool_size, within_s=settings.database_wait_s)
     )
-    await default_plan(settings, database)
+    await default_plan(settings, connected.engine)
     console = console_for(options.console, sys.stdout, SystemClock().now)
-    app = App(settings, database, vault, await addresses_of(dsn), console, certificate)
+    app = App(settings, connected, vault, await addresses_of(dsn), console, certificate)
     demo_url = None
     if options.demo:
         demo = DemoTargets(port=options.demo_port)
@@ -222,6 +224,8 @@ def _options(settings: Settings) -> str:
 
 async def _migrate(dsn: str) -> int:
     say("The schema is up to date now." if await migrate(dsn, within_s=30) else "The schema was up to date.")
+    if missing := (await raise_wall(dsn)).missing:
+        say(f"There is no second wall between tenants: {missing}")
     return 0
 
 

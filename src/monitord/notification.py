@@ -48,7 +48,6 @@ from monitord.storage.alert_history import AlertHistory
 from monitord.storage.claimant import Claimant
 from monitord.storage.confirmations import ConfirmationStore
 from monitord.storage.contacts import ContactStore
-from monitord.storage.database import Database
 from monitord.storage.explanations import Explanations
 from monitord.storage.incidents import IncidentStore
 from monitord.storage.notices import Notices
@@ -56,6 +55,7 @@ from monitord.storage.orphans import Orphans
 from monitord.storage.outbox import Claims
 from monitord.storage.outbox_outcomes import Outcomes
 from monitord.storage.standing_alerts import StandingAlerts
+from monitord.storage.tenancy import Pools
 from monitord.streaming.incident_feed import IncidentFeed
 
 
@@ -96,7 +96,7 @@ class Notification:
     def __init__(
         self,
         settings: Settings,
-        database: Database,
+        pools: Pools,
         vault: Vault,
         outbound: Outbound,
         *,
@@ -106,6 +106,7 @@ class Notification:
         picture: Callable[[str], Awaitable[Picture | None]],
     ) -> None:
         """``base`` gives what stands before the path in links, ``picture`` a screenshot by its URL."""
+        database, tenants = pools
         self._picture = picture
         self._session: aiohttp.ClientSession | None = None
         self._apprise: AppriseSender | None = None
@@ -114,15 +115,21 @@ class Notification:
         self._unasked: list[Contact] = []
         self._contacts = ContactStore(database, vault)
         self._configs = AlertConfigStore(database)
-        self._incidents = IncidentStore(database)
+        self._incidents = IncidentStore(tenants)
         self._feed = IncidentFeed(self._incidents)
         self._database = database
+        self._tenants = tenants
+        self._callers_contacts = ContactStore(tenants, vault)
+        self._callers_configs = AlertConfigStore(tenants)
         self._now = now
         links = ContactLinks(vault.derive, base)
         senders = self._senders(settings, outbound, now)
+        # Two, as nobody has signed in who opens a link of a mail: the link says whose it is.
         confirmations = ConfirmationStore(database, self._contacts)
-        self.greeter = Greeter(self._contacts, confirmations, links, senders, now=now)
-        self.pages = ContactPages(self.greeter, links)
+        self._greeter = Greeter(self._contacts, confirmations, links, senders, now=now)
+        callers_confirmations = ConfirmationStore(tenants, self._callers_contacts)
+        self._callers_greeter = Greeter(self._callers_contacts, callers_confirmations, links, senders, now=now)
+        self.pages = ContactPages(self._greeter, links)
         self.operator_desk = _operator_desk(settings, senders, now)
         self._network_down_since: Instant | None = None
         missing = {kind: _not_set_up(kind) for kind in _KINDS if kind not in senders}
@@ -157,7 +164,7 @@ class Notification:
     def greet(self) -> None:
         """Ask the mailboxes of ``meet``, now that it is known where the links in mails lead."""
         while self._unasked:
-            self.greeter.greet(self._unasked.pop())
+            self._greeter.greet(self._unasked.pop())
 
     def lookout(self) -> Lookout:
         """Return what looks for alerts that follow from no change of status."""
@@ -165,17 +172,20 @@ class Notification:
 
     def contact_service(self, requests: RequestLedger, policy: EgressPolicy) -> ContactService:
         """Return what serves the API of contacts."""
-        return ContactService(self._contacts, self._configs, requests, ContactReader(policy), self.greeter)
+        return ContactService(
+            self._callers_contacts, self._callers_configs, requests, ContactReader(policy), self._callers_greeter
+        )
 
     def incident_service(self, sessions: Sessions, now: Callable[[], Instant]) -> IncidentService:
         """Return what serves the API of incidents."""
-        return IncidentService(self._incidents, self._feed, self._configs, sessions, now=now)
+        return IncidentService(self._incidents, self._feed, self._callers_configs, sessions, now=now)
 
     def alert_service(self) -> AlertService:
         """Return what serves the history of alerts."""
-        explanations = Explanations(self._database, self._contacts, self._configs)
-        history = AlertHistory(self._database)
-        return AlertService(history, self._configs, self._incidents, explanations, revived=self.dispatcher.poke)
+        configs = self._callers_configs
+        explanations = Explanations(self._tenants, self._callers_contacts, configs)
+        history = AlertHistory(self._tenants)
+        return AlertService(history, configs, self._incidents, explanations, revived=self.dispatcher.poke)
 
     def network_changed(self, is_down: bool) -> None:
         """Tell the operator that monitord's own network is down, or was; while it is, that waits (one alert, I9)."""
@@ -226,7 +236,8 @@ class Notification:
         """End what is open."""
         if self._postman is not None:
             await self._postman.close()
-        await self.greeter.close()
+        await self._greeter.close()
+        await self._callers_greeter.close()
         if self._mail is not None:
             await self._mail.close()
         if self._apprise is not None:

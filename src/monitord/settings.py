@@ -67,7 +67,13 @@ class Settings(AlertingSettings, ScreenshotSettings, AccountSettings, BridgeSett
         description="`postgresql://user:password@host/database`, Postgres 14 or newer. Without it monitord starts a "
         "private Postgres of its own in the state folder.",
     )
-    database_pool_size: int = Field(8, ge=2, le=100, description="Connections to Postgres, at most.")
+    database_pool_size: int = Field(
+        12,
+        ge=2,
+        le=100,
+        description="Connections to Postgres, at most: a third of them for callers of the API, the rest for checks and "
+        "alerts.",
+    )
     database_wait_s: float = Field(
         60, ge=0, le=3600, description="How long a start waits for that Postgres to answer, in seconds."
     )

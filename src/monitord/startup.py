@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import structlog
+
 from monitord.domain.errors import FailedPreconditionError, UnavailableError
 from monitord.engine.clock import SystemClock
 from monitord.identity import private_file
@@ -21,6 +23,8 @@ from monitord.storage.plans import PlanStore
 from monitord.storage.private_files import StateInUseError
 from monitord.storage.private_server import PrivateServer
 from monitord.storage.running_server import dsn_of_running
+from monitord.storage.tenancy import Pools, TenantDatabase
+from monitord.storage.wall import raise_wall
 
 Announce = Callable[[str], None]
 
@@ -31,6 +35,8 @@ _DESCRIPTORS_BESIDES = 256
 
 KEY_FILE = "admin.key"
 """The first administrator's API key, in the state folder."""
+
+_log = structlog.get_logger(__name__)
 
 
 def make_state_dir(path: Path) -> Path:
@@ -133,6 +139,32 @@ async def default_plan(settings: Settings, database: Database) -> None:
             f"{error.message} MONITORD_DEFAULT_PLAN={settings.default_plan} gives {name} to new organisations: set it "
             "to one of those, or to none."
         ) from error
+
+
+@contextlib.asynccontextmanager
+async def pools(dsn: str, size: int, *, within_s: float = 0.0) -> AsyncIterator[Pools]:
+    """Yield both pools, open for the length of the block; wait up to ``within_s`` seconds for Postgres.
+
+    That of the callers is behind the second wall between tenants (T9). Where there can't be one, because of what our
+    user may not do, that is logged with what would be right.
+    """
+    for_engine, for_tenants = shares_of(size)
+    async with pool(dsn, for_engine, within_s=within_s) as engine:
+        wall = await raise_wall(dsn)
+        if wall.missing:
+            _log.warning("second_wall_missing", reason=wall.missing)
+        tenants = TenantDatabase(dsn, wall, pool_size=for_tenants)
+        try:
+            await tenants.open()
+            yield Pools(engine, tenants)
+        finally:
+            await tenants.close()
+
+
+def shares_of(size: int) -> tuple[int, int]:
+    """Return how many of so many connections are the engine's, and how many are for callers: a third, at least one."""
+    for_tenants = max(1, size // 3)
+    return size - for_tenants, for_tenants
 
 
 async def first_administrator(settings: Settings, accounts: Accounts, before: Callable[[], object]) -> str | None:

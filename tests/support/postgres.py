@@ -13,7 +13,12 @@ from monitord.storage import partitions
 from monitord.storage.database import connect, disconnect
 from monitord.storage.migrate import migrate
 from monitord.storage.private_server import PrivateServer
+from monitord.storage.tenancy import TenantDatabase
+from monitord.storage.wall import Wall, raise_wall
 from tests.support.scratch import scratch
+
+WALL = Wall("monitord_tenant")
+"""What stands in each of the databases."""
 
 _TEMPLATE = "migrated"
 _UNSAFE_BUT_FAST = {
@@ -74,8 +79,20 @@ def running_cluster() -> Iterator[Cluster]:
             runner.run(server.stop())
 
 
+@contextlib.asynccontextmanager
+async def tenants_of(dsn: str, *, pool_size: int = 4) -> AsyncIterator[TenantDatabase]:
+    """Lend the pool for callers of a database."""
+    database = TenantDatabase(dsn, WALL, pool_size=pool_size)
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
 async def _prepare(dsn: str) -> None:
     await migrate(dsn)
+    assert await raise_wall(dsn) == WALL
     connection = await connect(dsn)
     try:
         await partitions.create_ahead(connection, datetime.now(UTC))

@@ -14,6 +14,7 @@ from monitord.alerting.greeter import Greeter
 from monitord.domain.check import Evidence, Observation, Step, Trigger, Verdict
 from monitord.domain.contacts import Channel
 from monitord.domain.delivery import Attempt, Outcome
+from monitord.domain.heartbeat import Ping, Words
 from monitord.domain.instant import SECOND, Instant
 from monitord.domain.kinds import Check
 from monitord.domain.log import LogEntry
@@ -23,6 +24,7 @@ from monitord.domain.plan import Bounds
 from monitord.domain.rules.monitor import Limits
 from monitord.domain.tail import TailEvent, TailStart
 from monitord.engine.heartbeats import Heartbeats
+from monitord.identity.accounts import Accounts
 from monitord.identity.contact_links import ContactLinks
 from monitord.identity.principal import Principal
 from monitord.identity.vault import Vault
@@ -44,8 +46,10 @@ from monitord.rpc.rates import CallRates, Rate
 from monitord.rpc.reach import Reach
 from monitord.rpc.server import RpcServer, Services
 from monitord.rpc.specs import SpecReader
+from monitord.storage.accounts import AccountStore
 from monitord.storage.alert_configs import AlertConfigStore
 from monitord.storage.alert_history import AlertHistory
+from monitord.storage.api_keys import ApiKeyStore
 from monitord.storage.audit_log import AuditLog
 from monitord.storage.confirmations import ConfirmationStore
 from monitord.storage.contacts import ContactStore
@@ -58,6 +62,7 @@ from monitord.storage.maintenance import MaintenanceStore
 from monitord.storage.monitors import MonitorStore
 from monitord.storage.plans import PlanStore
 from monitord.storage.requests import RequestLedger
+from monitord.storage.tenancy import TenantDatabase
 from monitord.streaming.feed import LogFeed
 from monitord.streaming.incident_feed import IncidentFeed
 from monitord.v1 import (
@@ -76,6 +81,7 @@ from monitord.v1 import (
     organisation_service_pb2_grpc,
 )
 from tests.integration.identity.conftest import ADMIN, PASSWORD, Identity
+from tests.support.postgres import tenants_of
 
 NOW: Instant = 1_800_000_000 * SECOND
 
@@ -221,6 +227,13 @@ class AnyAddress:
         return "it is a metadata service" if str(ip) == "169.254.169.254" else None
 
 
+class EnginesWords:
+    """Where words are kept that come by a signed URL: none of a caller's may get there."""
+
+    async def record(self, monitor_id: int, url_version: int | None, ping: Ping) -> Words:
+        raise AssertionError("a caller's word is not kept in the caller's name")
+
+
 class Mailbox:
     """Takes the messages that somebody waits for, each with the end that a test chose."""
 
@@ -292,26 +305,41 @@ class Api:
 async def running_api(
     database: Database, *, real_feed: bool = False, rates: CallRates = UNLIMITED
 ) -> AsyncIterator[Api]:
-    """Start a server for two users, Ann and Bob, each with an organisation of their own."""
+    """Start a server for two users, Ann and Bob, each with an organisation of their own, behind the second wall."""
+    async with tenants_of(database.dsn) as tenants, _serving(database, tenants, real_feed, rates) as api:
+        yield api
+
+
+@contextlib.asynccontextmanager
+async def _serving(
+    database: Database, tenants: TenantDatabase, real_feed: bool, rates: CallRates
+) -> AsyncIterator[Api]:
     identity = Identity(database)
-    engine, feed, readiness, meter = FakeEngine(), FakeFeed(), FakeReadiness(), FakeMeter()
-    store = MonitorStore(database, Vault([bytes(32)]))
-    requests = RequestLedger(database)
-    mailbox = Mailbox()
     vault = Vault([bytes(32)])
-    contacts = ContactStore(database, vault)
+    engine, feed, readiness, meter = FakeEngine(), FakeFeed(), FakeReadiness(), FakeMeter()
+    store = MonitorStore(tenants, vault)
+    requests = RequestLedger(tenants)
+    accounts = Accounts(
+        AccountStore(tenants),
+        ApiKeyStore(tenants),
+        identity.hasher,
+        now=identity.clock.now,
+        ended=identity.authenticator.forget,
+    )
+    mailbox = Mailbox()
+    contacts = ContactStore(tenants, vault)
     greeter = Greeter(
         contacts,
-        ConfirmationStore(database, contacts),
+        ConfirmationStore(tenants, contacts),
         ContactLinks(vault.derive, lambda: "http://public.test"),
         {"email": mailbox.send, "webhook": mailbox.send},
         now=lambda: NOW,
     )
-    configs, incidents = AlertConfigStore(database), IncidentStore(database)
+    configs, incidents = AlertConfigStore(tenants), IncidentStore(tenants)
     services = Services(
         monitors=MonitorService(
             store=store,
-            metrics=LogStore(database),
+            metrics=LogStore(tenants),
             requests=requests,
             engine=Engine(engine, engine, engine),
             specs=SpecReader(Limits(), AnyAddress(), AnyKind()),
@@ -319,38 +347,38 @@ async def running_api(
             now=lambda: NOW,
         ),
         check_logs=CheckLogService(
-            logs=LogStore(database),
+            logs=LogStore(tenants),
             monitors=store,
-            feed=LogFeed(LogStore(database)) if real_feed else feed,
+            feed=LogFeed(LogStore(tenants)) if real_feed else feed,
             sessions=identity.authenticator,
             now=lambda: NOW,
         ),
-        audit=AuditService(AuditLog(database)),
-        accounts=AccountService(identity.registration, identity.accounts),
+        audit=AuditService(AuditLog(tenants)),
+        accounts=AccountService(identity.registration, accounts),
         organisations=OrganisationService(
             identity.organisations,
             identity.invitations,
-            requests,
+            RequestLedger(database),
             Engine(engine, engine, engine),
             lambda org_id: PlanStore(database).usage(org_id, BOUNDS, at=NOW),
         ),
-        auth=AuthHandler(identity.sessions, identity.accounts, requests),
+        auth=AuthHandler(identity.sessions, accounts, requests),
         heartbeats=HeartbeatService(
-            HeartbeatStore(database),
-            Heartbeats(HeartbeatStore(database), lambda: NOW, engine.rechecked.append),
+            HeartbeatStore(tenants),
+            Heartbeats(EnginesWords(), lambda: NOW, engine.rechecked.append),
             now=lambda: NOW,
         ),
         incidents=IncidentService(incidents, IncidentFeed(incidents), configs, identity.authenticator, now=lambda: NOW),
         alerts=AlertService(
-            AlertHistory(database),
+            AlertHistory(tenants),
             configs,
             incidents,
-            Explanations(database, contacts, configs),
+            Explanations(tenants, contacts, configs),
             revived=engine.calendar_changed,
         ),
         contacts=ContactService(contacts, configs, requests, ContactReader(AnyAddress()), greeter),
         maintenance=MaintenanceService(
-            MaintenanceStore(database), requests, changed=engine.calendar_changed, now=lambda: NOW
+            MaintenanceStore(tenants), requests, changed=engine.calendar_changed, now=lambda: NOW
         ),
     )
     server = RpcServer(
@@ -375,7 +403,7 @@ async def running_api(
                 channel,
                 database,
                 identity,
-                store,
+                MonitorStore(database, vault),
                 engine,
                 feed,
                 readiness,

@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from monitord.startup import descriptors_for
+from monitord.startup import descriptors_for, shares_of
 
 
 @pytest.fixture
@@ -44,3 +44,8 @@ def test_a_system_that_refuses_is_believed(limits: list[tuple[int, int]], monkey
     shortage = descriptors_for(300)
     assert shortage is not None
     assert "100 files" in shortage
+
+
+def test_callers_get_a_third_of_the_connections_and_each_side_one_at_least() -> None:
+    """(T17) However many they are, they keep none from checks and alerts."""
+    assert [shares_of(size) for size in (2, 3, 5, 12, 100)] == [(1, 1), (2, 1), (4, 1), (8, 4), (67, 33)]

@@ -1,7 +1,7 @@
 """What jobs have told, in memory: judging a heartbeat needs no database, which may be away."""
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeAlias
 
 from monitord.domain.check import Observation
 from monitord.domain.health import Status
@@ -9,6 +9,9 @@ from monitord.domain.heartbeat import Ping, PingKind, Silence, Words, judge
 from monitord.domain.instant import Instant
 from monitord.domain.kinds import HeartbeatCheck
 from monitord.domain.monitor import Assignment, Monitor
+
+Record: TypeAlias = Callable[[int, int | None, Ping], Awaitable[Words]]
+"""See ``PingStore.record``."""
 
 
 class PingStore(Protocol):
@@ -73,9 +76,10 @@ class Heartbeats:
         self._jobs.pop(monitor_id, None)
         self._early.pop(monitor_id, None)
 
-    async def hear(self, monitor_id: int, url_version: int | None, ping: Ping) -> None:
+    async def hear(self, monitor_id: int, url_version: int | None, ping: Ping, *, record: Record | None = None) -> None:
         """Take a word in. ``url_version``: of the URL that it came by; None: the caller was known otherwise.
 
+        ``record`` keeps it in place of the store, in the name of that caller (T9).
         Raises what ``PingStore.record`` raises. A word counts for the running process even then if the URL is right:
         the job did tell, whether or not it will tell again.
         """
@@ -83,7 +87,7 @@ class Heartbeats:
         before = None if job is None else job.judge(ping.at).verdict
         if job is not None and url_version in (None, job.check.ping_url_version):
             job.words = job.words.hear(ping)
-        words = await self._store.record(monitor_id, url_version, ping)
+        words = await (record or self._store.record)(monitor_id, url_version, ping)
         if job is None:
             self._early[monitor_id] = words  # for an adoption that read the store before this
         elif ping.kind is not PingKind.LOG and job.judge(ping.at).verdict is not before:

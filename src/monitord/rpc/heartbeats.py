@@ -34,6 +34,10 @@ class PingStore(Protocol):
         """Raise NotFoundError unless this is a heartbeat of this organisation."""
         ...
 
+    async def record(self, monitor_id: int, url_version: int | None, ping: Ping) -> Any:
+        """Keep a word of a heartbeat that ``require`` has let pass."""
+        ...
+
     async def list(self, org_id: int, monitor_id: int, before: int, limit: int) -> Sequence[tuple[int, Ping]]:
         """Return at most ``limit`` words with ids below ``before``, the newest first, with their ids."""
         ...
@@ -42,8 +46,10 @@ class PingStore(Protocol):
 class Hearing(Protocol):
     """Whoever takes words in."""
 
-    async def hear(self, monitor_id: int, url_version: int | None, ping: Ping) -> None:
-        """Take a word in; see ``engine.heartbeats``."""
+    async def hear(
+        self, monitor_id: int, url_version: int | None, ping: Ping, *, record: Callable[[int, int | None, Ping], Any]
+    ) -> None:
+        """Take a word in, and have it kept by ``record``; see ``engine.heartbeats``."""
         ...
 
 
@@ -60,7 +66,7 @@ class HeartbeatService(heartbeat_service_pb2_grpc.HeartbeatServiceServicer):
         monitor_id = require_id(request.monitor_id, "monitor_id")
         ping = _read(request, self._now())
         await self._store.require(call.principal().org_id, monitor_id)
-        await self._hearing.hear(monitor_id, None, ping)
+        await self._hearing.hear(monitor_id, None, ping, record=self._store.record)
         return pb.PingResponse()
 
     async def ListPings(self, request: pb.ListPingsRequest, context: Context) -> pb.ListPingsResponse:

@@ -21,6 +21,7 @@ from monitord.domain.errors import (
 )
 from monitord.identity.actor import Actor, current_actor
 from monitord.identity.principal import Principal, credential_name
+from monitord.identity.tenant import Tenant, current_tenant
 from monitord.rpc import errors
 from monitord.rpc.callers import caller_address
 from monitord.rpc.context import current_peer, current_principal
@@ -198,6 +199,7 @@ class Edge(grpc.aio.ServerInterceptor):
         self._rates.count_proven(credential_name(principal.credential), rate)
         require(rule, principal)
         current_principal.set(principal)
+        current_tenant.set(Tenant(principal.org_id, principal.user_id))
         user_id, credential = principal.user_id, credential_name(principal.credential)
         current_actor.set(Actor(user_id=user_id, credential=credential, address=peer, method=method))
         return principal.user_id

@@ -29,7 +29,7 @@ _ACQUIRE_TIMEOUT_S = 10.0
 _RELEASE_TIMEOUT_S = 5.0
 _CLOSE_TIMEOUT_S = 5.0
 
-_SESSION = {
+SESSION = {
     "application_name": "monitord",
     "timezone": "UTC",
     "statement_timeout": "30s",
@@ -37,6 +37,8 @@ _SESSION = {
     "idle_in_transaction_session_timeout": "60s",
     # Custom plans over forty partitions cost more to make than they save: pruning happens at execution too.
     "plan_cache_mode": "force_generic_plan",
+    # Rows that row-level security would hide from us are an error: the engine must never take some for all.
+    "row_security": "off",
 }
 
 _AWAY = (
@@ -83,6 +85,9 @@ class Database:
             _require_version(first)
         finally:
             await disconnect(first)
+        await self._make_pool()
+
+    async def _make_pool(self) -> None:
         with unavailable_when_away():
             self._pool = await asyncpg.create_pool(
                 self.dsn,
@@ -94,10 +99,14 @@ class Database:
                 timeout=_CONNECT_TIMEOUT_S,
                 command_timeout=self._command_timeout_s,
                 init=prepare_session,
-                # No session state is ever changed (SET LOCAL alone is used), so the reset query would only cost time.
+                # No session state is left behind that the next would trip over: the reset query would only cost time.
                 reset=_nothing_to_reset,
-                server_settings=_SESSION,
+                **self._sessions(),
             )
+
+    def _sessions(self) -> dict[str, Any]:
+        """Return what makes a session of this pool what it is, as arguments of ``asyncpg.create_pool``."""
+        return {"server_settings": SESSION}
 
     async def close(self) -> None:
         """Close all connections, within a limit: a frozen backend must not hold up the end."""
@@ -192,7 +201,7 @@ async def connect(
 async def _connect_once(dsn: str) -> "asyncpg.Connection[asyncpg.Record]":
     try:
         connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
-            dsn, timeout=_CONNECT_TIMEOUT_S, server_settings=_SESSION
+            dsn, timeout=_CONNECT_TIMEOUT_S, server_settings=SESSION
         )
     except _REFUSED as error:
         raise FailedPreconditionError(f"The database refuses monitord: {_sentence(error)}") from error

@@ -1,0 +1,13 @@
+-- Who is in an organisation is seen within it; so are the names of its members, whichever organisation is their own.
+ALTER TABLE memberships ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON memberships USING (org_id = (SELECT tenant_org_id()));
+DROP POLICY colleagues ON users;
+CREATE POLICY colleagues ON users FOR SELECT
+    USING (EXISTS (SELECT FROM memberships AS m WHERE m.user_id = users.id AND m.org_id = (SELECT tenant_org_id())));
+
+ALTER TABLE invitations ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON invitations USING (org_id = (SELECT tenant_org_id()));
+ALTER TABLE log_floors ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON log_floors USING (org_id = (SELECT tenant_org_id()));
+ALTER TABLE subscriptions ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON subscriptions USING (org_id = (SELECT tenant_org_id()));
