@@ -26,7 +26,6 @@ from monitord.followers import FollowedLedger
 from monitord.garbage import GarbageCollector
 from monitord.identification import Identification
 from monitord.identity.ping_urls import PingUrls
-from monitord.identity.plan_rates import PlanRates
 from monitord.identity.vault import Vault
 from monitord.metrics.exposition import Exposition
 from monitord.metrics.heartbeat import Heartbeat
@@ -49,7 +48,6 @@ from monitord.rpc.heartbeats import HeartbeatService
 from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.monitors import MonitorService
 from monitord.rpc.private_door import PrivateDoor
-from monitord.rpc.rates import CallRates, Rate
 from monitord.rpc.server import RpcServer, Services
 from monitord.rpc.specs import SpecReader
 from monitord.served_certificate import ServedCertificate
@@ -66,7 +64,6 @@ from monitord.storage.ledger_commit import Commit
 from monitord.storage.logs import LogStore
 from monitord.storage.maintenance import MaintenanceStore
 from monitord.storage.monitors import MonitorStore
-from monitord.storage.plans import PlanStore
 from monitord.storage.requests import RequestLedger
 from monitord.streaming.feed import LogFeed
 
@@ -258,11 +255,7 @@ class App:
             authenticator=self._identification.authenticator,
             meter=self.instruments,
             readiness=self.readiness,
-            rates=CallRates(
-                Rate.of(settings.rpc_rate),
-                Rate.of(settings.rpc_rate_unproven),
-                of_plan=PlanRates(PlanStore(self._database)).of,
-            ),
+            rates=self._identification.call_rates(),
             door=self._door if self._bridge is not None else None,
         )
 
