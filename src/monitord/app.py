@@ -48,6 +48,7 @@ from monitord.rpc.heartbeats import HeartbeatService
 from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.monitors import MonitorService
 from monitord.rpc.private_door import PrivateDoor
+from monitord.rpc.reach import Reach
 from monitord.rpc.server import RpcServer, Services
 from monitord.rpc.specs import SpecReader
 from monitord.served_certificate import ServedCertificate
@@ -256,6 +257,7 @@ class App:
             meter=self.instruments,
             readiness=self.readiness,
             rates=self._identification.call_rates(),
+            reach=Reach(self._monitors),
             door=self._door if self._bridge is not None else None,
         )
 

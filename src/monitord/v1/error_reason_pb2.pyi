@@ -62,6 +62,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE. Firebase does not answer, so nobody can be asked whether an ID token is good; retry. Example: this
     server has lost its way to the internet.
     """
+    ERROR_REASON_ADDRESS_NOT_ALLOWED: _ErrorReason.ValueType  # 18
+    """PERMISSION_DENIED. The network address of the call is not in the allow list of the organisation, or of the API key.
+    Example: a key for one server, used from another.
+    """
     ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 19
     """RESOURCE_EXHAUSTED. The organisation's plan has no room for it; QuotaFailure says what was counted, and nothing was
     changed. Waiting does not help. Example: CreateMonitor with 10 monitors and a plan that allows 10.
@@ -111,6 +115,10 @@ ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 16
 ERROR_REASON_IDENTITY_PROVIDER_UNAVAILABLE: ErrorReason.ValueType  # 17
 """UNAVAILABLE. Firebase does not answer, so nobody can be asked whether an ID token is good; retry. Example: this
 server has lost its way to the internet.
+"""
+ERROR_REASON_ADDRESS_NOT_ALLOWED: ErrorReason.ValueType  # 18
+"""PERMISSION_DENIED. The network address of the call is not in the allow list of the organisation, or of the API key.
+Example: a key for one server, used from another.
 """
 ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 19
 """RESOURCE_EXHAUSTED. The organisation's plan has no room for it; QuotaFailure says what was counted, and nothing was

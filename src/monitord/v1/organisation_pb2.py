@@ -26,23 +26,23 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1emonitord/v1/organisation.proto\x12\x0bmonitord.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb0\x01\n\x0cOrganisation\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x10\n\x08personal\x18\x03 \x01(\x08\x12\x1f\n\x04role\x18\x04 \x01(\x0e\x32\x11.monitord.v1.Role\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x06 \x01(\t\x12\x0c\n\x04plan\x18\x07 \x01(\t\"\x8b\x01\n\x06Member\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x11\n\tfull_name\x18\x03 \x01(\t\x12\x1f\n\x04role\x18\x04 \x01(\x0e\x32\x11.monitord.v1.Role\x12-\n\tjoin_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf2\x01\n\nInvitation\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x17\n\x0forganisation_id\x18\x02 \x01(\x03\x12\x19\n\x11organisation_name\x18\x03 \x01(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\x1f\n\x04role\x18\x05 \x01(\x0e\x32\x11.monitord.v1.Role\x12\x12\n\ninvited_by\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"3\n\x05Quota\x12\x0c\n\x04used\x18\x01 \x01(\x03\x12\x12\n\x05limit\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\x08\n\x06_limit\"\xf5\x01\n\x05Usage\x12\x0c\n\x04plan\x18\x01 \x01(\t\x12$\n\x08monitors\x18\x02 \x01(\x0b\x32\x12.monitord.v1.Quota\x12$\n\x08\x63ontacts\x18\x03 \x01(\x0b\x32\x12.monitord.v1.Quota\x12!\n\x05seats\x18\x04 \x01(\x0b\x32\x12.monitord.v1.Quota\x12/\n\x0cmin_interval\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tretention\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08rpc_rate\x18\x07 \x01(\x01*^\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_VIEWER\x10\x01\x12\x0f\n\x0bROLE_EDITOR\x10\x02\x12\x0e\n\nROLE_ADMIN\x10\x03\x12\x0e\n\nROLE_OWNER\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1emonitord/v1/organisation.proto\x12\x0bmonitord.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xca\x01\n\x0cOrganisation\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x10\n\x08personal\x18\x03 \x01(\x08\x12\x1f\n\x04role\x18\x04 \x01(\x0e\x32\x11.monitord.v1.Role\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x06 \x01(\t\x12\x0c\n\x04plan\x18\x07 \x01(\t\x12\x18\n\x10\x61llowed_networks\x18\x08 \x03(\t\"\x8b\x01\n\x06Member\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x11\n\tfull_name\x18\x03 \x01(\t\x12\x1f\n\x04role\x18\x04 \x01(\x0e\x32\x11.monitord.v1.Role\x12-\n\tjoin_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf2\x01\n\nInvitation\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x17\n\x0forganisation_id\x18\x02 \x01(\x03\x12\x19\n\x11organisation_name\x18\x03 \x01(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\x1f\n\x04role\x18\x05 \x01(\x0e\x32\x11.monitord.v1.Role\x12\x12\n\ninvited_by\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"3\n\x05Quota\x12\x0c\n\x04used\x18\x01 \x01(\x03\x12\x12\n\x05limit\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\x08\n\x06_limit\"\xf5\x01\n\x05Usage\x12\x0c\n\x04plan\x18\x01 \x01(\t\x12$\n\x08monitors\x18\x02 \x01(\x0b\x32\x12.monitord.v1.Quota\x12$\n\x08\x63ontacts\x18\x03 \x01(\x0b\x32\x12.monitord.v1.Quota\x12!\n\x05seats\x18\x04 \x01(\x0b\x32\x12.monitord.v1.Quota\x12/\n\x0cmin_interval\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tretention\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08rpc_rate\x18\x07 \x01(\x01*^\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_VIEWER\x10\x01\x12\x0f\n\x0bROLE_EDITOR\x10\x02\x12\x0e\n\nROLE_ADMIN\x10\x03\x12\x0e\n\nROLE_OWNER\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'monitord.v1.organisation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=979
-  _globals['_ROLE']._serialized_end=1073
+  _globals['_ROLE']._serialized_start=1005
+  _globals['_ROLE']._serialized_end=1099
   _globals['_ORGANISATION']._serialized_start=113
-  _globals['_ORGANISATION']._serialized_end=289
-  _globals['_MEMBER']._serialized_start=292
-  _globals['_MEMBER']._serialized_end=431
-  _globals['_INVITATION']._serialized_start=434
-  _globals['_INVITATION']._serialized_end=676
-  _globals['_QUOTA']._serialized_start=678
-  _globals['_QUOTA']._serialized_end=729
-  _globals['_USAGE']._serialized_start=732
-  _globals['_USAGE']._serialized_end=977
+  _globals['_ORGANISATION']._serialized_end=315
+  _globals['_MEMBER']._serialized_start=318
+  _globals['_MEMBER']._serialized_end=457
+  _globals['_INVITATION']._serialized_start=460
+  _globals['_INVITATION']._serialized_end=702
+  _globals['_QUOTA']._serialized_start=704
+  _globals['_QUOTA']._serialized_end=755
+  _globals['_USAGE']._serialized_start=758
+  _globals['_USAGE']._serialized_end=1003
 # @@protoc_insertion_point(module_scope)
