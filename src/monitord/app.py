@@ -7,7 +7,6 @@ import structlog
 
 from monitord.browsers import bridge_to
 from monitord.console.feed import Console
-from monitord.domain.errors import UnavailableError
 from monitord.domain.kinds import GroupCheck, HeartbeatCheck, HttpCheck
 from monitord.domain.rules.monitor import Limits
 from monitord.domain.target import parse_server
@@ -26,7 +25,6 @@ from monitord.followers import FollowedLedger
 from monitord.garbage import GarbageCollector
 from monitord.identification import Identification
 from monitord.identity.ping_urls import PingUrls
-from monitord.identity.plan_rates import PlanRates
 from monitord.identity.vault import Vault
 from monitord.metrics.exposition import Exposition
 from monitord.metrics.heartbeat import Heartbeat
@@ -49,7 +47,6 @@ from monitord.rpc.heartbeats import HeartbeatService
 from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.monitors import MonitorService
 from monitord.rpc.private_door import PrivateDoor
-from monitord.rpc.rates import CallRates, Rate
 from monitord.rpc.reach import Reach
 from monitord.rpc.server import RpcServer, Services
 from monitord.rpc.specs import SpecReader
@@ -66,16 +63,13 @@ from monitord.storage.ledger_commit import Commit
 from monitord.storage.logs import LogStore
 from monitord.storage.maintenance import MaintenanceStore
 from monitord.storage.monitors import MonitorStore
-from monitord.storage.plans import PlanStore
 from monitord.storage.requests import RequestLedger
 from monitord.storage.tenancy import Pools
 from monitord.streaming.feed import LogFeed
+from monitord.well import DatabaseWell, EngineWell
 
 Service: TypeAlias = tuple[str, Callable[[], Coroutine[Any, Any, object]]]
 """A name for messages, and what runs for as long as the process does."""
-
-_STUCK_ROWS = 0.5
-"""monitord is not ready while more than this share of the spool is waiting to be stored."""
 
 _LEAST_FLUSH_S = 5.0
 """How long the last results may take to be stored, however short the grace is."""
@@ -118,7 +112,8 @@ class App:
         self.feed = LogFeed(self._logs)
         self._auditor = Auditor(database)
         self._hints = Hints(database.dsn, self._look)
-        self.readiness = Readiness({"database": self._database_well, "engine": self._engine_well})
+        engine_well = EngineWell(self._supervisor, self._reconciler, self._ledger, spool_rows=settings.spool_rows)
+        self.readiness = Readiness({"database": DatabaseWell(database), "engine": engine_well})
         self._exposition = Exposition(self.instruments, per_monitor=settings.metrics_per_monitor)
         self._listener = HttpListener(settings.metrics_host, settings.metrics_port, self._exposition, self.readiness)
         self._ping_urls = PingUrls(vault.derive, settings.public_url or "")
@@ -228,7 +223,6 @@ class App:
     def _build_rpc(self) -> RpcServer:
         settings, tenants = self._settings, self._pools.tenants
         requests = RequestLedger(tenants)
-        of_plan = PlanRates(PlanStore(self._database)).of
         engine = Engine(self._reconciler, self._supervisor, Tester(self._probes, self._gate, self._clock))
         return RpcServer(
             Services(
@@ -266,7 +260,7 @@ class App:
             authenticator=self._identification.authenticator,
             meter=self.instruments,
             readiness=self.readiness,
-            rates=CallRates(Rate.of(settings.rpc_rate), Rate.of(settings.rpc_rate_unproven), of_plan=of_plan),
+            rates=self._identification.call_rates(),
             reach=Reach(self._monitors),
             door=self._door if self._bridge is not None else None,
         )
@@ -389,19 +383,3 @@ class App:
         if seen.status_code is None:
             raise OSError(seen.message)
         return seen.status_code
-
-    async def _database_well(self) -> str | None:
-        try:
-            await self._database.ping()
-        except UnavailableError as error:
-            return error.message
-        return None
-
-    async def _engine_well(self) -> str | None:
-        if not self._supervisor.accepting:
-            return "the checks are not running"
-        if not self._reconciler.complete:
-            return "the monitors are being loaded"
-        if self._ledger.spooled > _STUCK_ROWS * self._settings.spool_rows:
-            return f"{self._ledger.spooled} results wait to be stored"
-        return None

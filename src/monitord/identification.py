@@ -16,6 +16,7 @@ from monitord.identity.authenticator import Authenticator
 from monitord.identity.invitations import Invitations
 from monitord.identity.organisations import Organisations
 from monitord.identity.passwords import Passwords
+from monitord.identity.plan_rates import PlanRates
 from monitord.identity.registration import Registration
 from monitord.identity.sessions import Sessions
 from monitord.identity.throttle import LoginThrottle
@@ -28,6 +29,7 @@ from monitord.rpc.accounts import AccountService
 from monitord.rpc.auth import AuthHandler, RequestLedger
 from monitord.rpc.engine import Engine
 from monitord.rpc.organisations import OrganisationService
+from monitord.rpc.rates import CallRates, Rate
 from monitord.settings import Settings
 from monitord.storage.accounts import AccountStore
 from monitord.storage.address_proofs import AddressProofStore
@@ -64,12 +66,7 @@ class Identification:
         database, tenants = pools
         store, credentials, throttle = AccountStore(database), CredentialStore(database), LoginThrottle()
         tokens = Tokens(vault.derive, now=now)
-        self._now, self._plans = now, PlanStore(database)
-        self._bounds = Bounds(
-            min_interval_s=settings.min_interval_s,
-            retention_days=settings.log_retention_days,
-            rpc_rate=settings.rpc_rate,
-        )
+        self._settings, self._now, self._plans = settings, now, PlanStore(database)
         self._passwords = Passwords()
         self.upkeep = Upkeep(credentials, now=now)
         self._firebase = Firebase.open(settings, database, now=now)
@@ -148,6 +145,13 @@ class Identification:
         """Return what serves organisations and their members."""
         return OrganisationService(self._organisations, self._invitations, requests, engine, self._usage)
 
+    def call_rates(self) -> CallRates:
+        """Return what counts calls: by the plan of the organisation acted in, or as everybody's."""
+        settings = self._settings
+        return CallRates(
+            Rate.of(settings.rpc_rate), Rate.of(settings.rpc_rate_unproven), of_plan=PlanRates(self._plans).of
+        )
+
     async def close(self) -> None:
         """End what is open."""
         self._passwords.close()
@@ -156,7 +160,13 @@ class Identification:
         await asyncio.gather(*self._noting, return_exceptions=True)
 
     async def _usage(self, org_id: int) -> Usage:
-        return await self._plans.usage(org_id, self._bounds, at=self._now())
+        settings = self._settings
+        bounds = Bounds(
+            min_interval_s=settings.min_interval_s,
+            retention_days=settings.log_retention_days,
+            rpc_rate=settings.rpc_rate,
+        )
+        return await self._plans.usage(org_id, bounds, at=self._now())
 
     def _note_failure(self, email: str) -> None:
         """Write a wrong password into the audit log, beside the answer, which takes no longer for it (T14)."""

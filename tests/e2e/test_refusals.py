@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from monitord.storage.database import connect, disconnect
 from tests.support.process import Answer, Monitord, run_monitord
 from tests.support.targets import unused_port
 
@@ -111,3 +112,23 @@ async def test_a_state_folder_that_cannot_be_made_is_named(database_url: str, tm
     sentence = only_sentence(await run_monitord(tmp_path, "run", settings=settings))
     assert str(tmp_path / "file" / "state") in sentence
     assert "MONITORD_STATE_DIR" in sentence
+
+
+async def test_a_plan_that_there_is_not_stops_the_start_and_those_there_are_can_be_given(
+    database_url: str, tmp_path: Path
+) -> None:
+    settings = {"MONITORD_STATE_DIR": str(tmp_path / "state"), "MONITORD_DATABASE_URL": database_url}
+    wrong = settings | {"MONITORD_DEFAULT_PLAN": "gold"}
+    sentence = only_sentence(await run_monitord(tmp_path, "run", settings=wrong))
+    assert "There is no plan GOLD: there are FREE, PRO, TEAM. MONITORD_DEFAULT_PLAN=GOLD" in sentence
+    connection = await connect(database_url)
+    try:
+        org_id = await connection.fetchval("INSERT INTO organisations (name) VALUES ('shop') RETURNING id")
+    finally:
+        await disconnect(connection)
+    given = await run_monitord(tmp_path, "set-plan", str(org_id), "team", settings=settings)
+    assert (given.status, given.stdout) == (0, f"The organisation {org_id} (shop) has the plan TEAM now.\n")
+    refused = await run_monitord(tmp_path, "set-plan", str(org_id), "gold", settings=settings)
+    assert "There is no plan GOLD" in only_sentence(refused)
+    listed = await run_monitord(tmp_path, "plans", settings=settings)
+    assert re.search(r"^TEAM .* 1$", listed.stdout, re.MULTILINE)
