@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Self
@@ -25,6 +26,7 @@ NOTICED_S = LOOK_S + 0.5
 _ROUNDS = 5
 """Over all values, at most. One is enough, but for what others seal or hold meanwhile."""
 _SHOWN = 5
+_PROGRESS_S = 1.0
 _INTERRUPTED = 130
 
 Census = Mapping[bytes, Sealed]
@@ -127,13 +129,14 @@ def _with_a_new_one(keys: Keys, file: KeyFile) -> Keys:
 
 async def _reseal(resealing: Resealing, keys: Keys, stale: Census) -> tuple[int, list[Unopened]]:
     """Seal with the first key what the others seal, until nothing is left; return how many, and what doesn't open."""
-    vault, done = Vault(keys.masters), 0
+    vault, done, said_at = Vault(keys.masters), 0, 0.0
     total = sum(sealed.number for sealed in stale.values())
 
     def told(number: int) -> None:
-        nonlocal done
+        nonlocal done, said_at
         done += number
-        if number:
+        if number and (done >= total or time.monotonic() - said_at >= _PROGRESS_S):
+            said_at = time.monotonic()
             say(f"Sealed anew: {done} of {max(total, done)}.")
 
     unopened = await resealing.reseal(vault, keys.ids[1:], told)

@@ -116,10 +116,11 @@ class ServedCertificate:
     def _reload(self, changed: bool) -> None:
         try:
             loaded = _load(self.files)
-        except CertificateError as error:
-            if changed or error.message != self._trouble:
-                _log.warning("certificate_not_reloaded", reason=error.message, still_served="the one before")
-            self._trouble = error.message
+        except Exception as error:  # the one guard of this task: whatever a file holds, what is served goes on
+            reason = str(error) or type(error).__name__
+            if changed or reason != self._trouble:
+                _log.warning("certificate_not_reloaded", reason=reason, still_served="the one before")
+            self._trouble = reason
             return
         was_in_trouble, self._trouble = bool(self._trouble), ""
         if not loaded.holds(self._current):
@@ -172,7 +173,7 @@ def _load(files: CertificateFiles) -> Loaded:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         # With a password, so that OpenSSL asks nobody for one at the terminal.
         context.load_cert_chain(files.certificate, files.key, password="")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, UnsupportedAlgorithm) as error:
         raise CertificateError(
             f"the certificate {files.certificate} and the key {files.key} can't be used: {error}. Both must be PEM, "
             "and belong together; see MONITORD_TLS_CERT and MONITORD_TLS_KEY"

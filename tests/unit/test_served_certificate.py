@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from structlog.testing import capture_logs
 
+from monitord import served_certificate
 from monitord.domain.instant import DAY, from_datetime
 from monitord.served_certificate import CertificateError, CertificateFiles, ServedCertificate
 from tests.support.authority import Authority, certificate_in, pem
@@ -223,6 +224,19 @@ def test_what_heals_without_a_change_of_the_files_is_seen(tls: TlsFiles, monkeyp
 
 def unreadable(path: Path) -> bytes:
     raise OSError(5, "Input/output error")
+
+
+def test_what_nobody_has_thought_of_leaves_the_one_before_too(tls: TlsFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(pem: bytes) -> list[object]:
+        raise RuntimeError("a bug of a parser")
+
+    served = opened(tls.files)
+    before = served.current
+    tls.rename(tls.issue())
+    monkeypatch.setattr(served_certificate, "_certificates", broken)
+    assert events(served) == ["certificate_not_reloaded"]
+    assert events(served) == []
+    assert served.current is before
 
 
 def test_wherever_a_file_is_cut_off_it_is_refused_or_whole(tls: TlsFiles) -> None:
