@@ -243,7 +243,7 @@ class App:
                 contacts=self._notification.contact_service(requests, self._policy),
                 incidents=self._notification.incident_service(self._identification.authenticator, self._clock.now),
                 alerts=self._notification.alert_service(),
-                accounts=self._identification.account_service(),
+                accounts=self._identification.account_service(engine),
                 organisations=self._identification.organisation_service(requests, engine),
                 audit=AuditService(self._audit_log),
                 maintenance=MaintenanceService(
@@ -301,6 +301,7 @@ class App:
             ("the listener for hints", self._hints.run),
             ("the census", self._census.run),
             ("the upkeep of keys and sessions", self._identification.upkeep.run),
+            ("the deletion of accounts", self._identification.purge.run),
             ("the collector of garbage", self._collector.run),
         ]
         if self._certificate is not None:

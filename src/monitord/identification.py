@@ -9,6 +9,7 @@ from monitord.domain.errors import UnavailableError
 from monitord.domain.instant import Instant
 from monitord.domain.letter import Letter
 from monitord.firebase import Firebase
+from monitord.identity.account_deletion import AccountDeletion
 from monitord.identity.accounts import Accounts
 from monitord.identity.address_proofs import AddressProofs
 from monitord.identity.authenticator import Authenticator
@@ -23,11 +24,15 @@ from monitord.identity.upkeep import Upkeep
 from monitord.identity.vault import Vault
 from monitord.pages.accounts import AccountPages
 from monitord.pages.invitations import InvitationPages
+from monitord.rpc.account_export import AccountFile
 from monitord.rpc.accounts import AccountService
 from monitord.rpc.auth import AuthHandler, RequestLedger
 from monitord.rpc.engine import Engine
 from monitord.rpc.organisations import OrganisationService
 from monitord.settings import Settings
+from monitord.storage.account_deletion import AccountDeletionStore
+from monitord.storage.account_export import AccountExport
+from monitord.storage.account_purge import AccountPurge
 from monitord.storage.accounts import AccountStore
 from monitord.storage.address_proofs import AddressProofStore
 from monitord.storage.api_keys import ApiKeyStore
@@ -69,6 +74,7 @@ class Identification:
             on_use=self.upkeep.note_use,
             firebase=None if self._firebase is None else self._firebase.bearers,
         )
+        self._build_deletion(settings, database, vault, throttle, now=now, post=post)
         ended = self.authenticator.forget
         self.accounts = Accounts(store, ApiKeyStore(database), self._passwords, now=now, ended=ended)
         self._audit = AuditLog(database)
@@ -105,13 +111,37 @@ class Identification:
             InvitationPages(self._invitations, self._registration),
         )
 
+    def _build_deletion(
+        self,
+        settings: Settings,
+        database: Database,
+        vault: Vault,
+        throttle: LoginThrottle,
+        *,
+        now: Callable[[], Instant],
+        post: Callable[[Letter], None] | None,
+    ) -> None:
+        """Build what people leave by; wrong passwords count with those of signing in."""
+        ended = self.authenticator.forget
+        self._deletion = AccountDeletion(
+            AccountDeletionStore(database, vault),
+            self._passwords,
+            throttle,
+            grace_days=settings.account_grace_days,
+            post=post,
+            now=now,
+            ended=ended,
+        )
+        self._file = AccountFile(AccountExport(database, vault), self.authenticator)
+        self.purge = AccountPurge(database, ended=ended, left=self.authenticator.forget_member, clock=now)
+
     def auth_service(self, requests: RequestLedger) -> AuthHandler:
         """Return what serves signing in and keys."""
         return AuthHandler(self._sessions, self.accounts, requests, self._id_tokens)
 
-    def account_service(self) -> AccountService:
+    def account_service(self, engine: Engine) -> AccountService:
         """Return what serves accounts."""
-        return AccountService(self._registration, self.accounts)
+        return AccountService(self._registration, self.accounts, self._deletion, self._file, engine)
 
     def organisation_service(self, requests: RequestLedger, engine: Engine) -> OrganisationService:
         """Return what serves organisations and their members."""

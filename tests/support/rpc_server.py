@@ -25,6 +25,7 @@ from monitord.engine.heartbeats import Heartbeats
 from monitord.identity.contact_links import ContactLinks
 from monitord.identity.principal import Principal
 from monitord.identity.vault import Vault
+from monitord.rpc.account_export import AccountFile
 from monitord.rpc.accounts import AccountService
 from monitord.rpc.alerts import AlertService
 from monitord.rpc.audit import AuditService
@@ -42,6 +43,7 @@ from monitord.rpc.private_door import PrivateDoor
 from monitord.rpc.rates import CallRates, Rate
 from monitord.rpc.server import RpcServer, Services
 from monitord.rpc.specs import SpecReader
+from monitord.storage.account_export import AccountExport
 from monitord.storage.alert_configs import AlertConfigStore
 from monitord.storage.alert_history import AlertHistory
 from monitord.storage.audit_log import AuditLog
@@ -311,7 +313,13 @@ async def running_api(
             now=lambda: NOW,
         ),
         audit=AuditService(AuditLog(database)),
-        accounts=AccountService(identity.registration, identity.accounts),
+        accounts=AccountService(
+            identity.registration,
+            identity.accounts,
+            identity.deletion,
+            AccountFile(AccountExport(database, vault), identity.authenticator),
+            Engine(engine, engine, engine),
+        ),
         organisations=OrganisationService(
             identity.organisations, identity.invitations, requests, Engine(engine, engine, engine)
         ),
