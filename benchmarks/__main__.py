@@ -13,6 +13,7 @@ from benchmarks.hostile import hostile
 from benchmarks.kinds import kinds
 from benchmarks.peers import installed, peers
 from benchmarks.progress import say
+from benchmarks.proof import logins, proof
 from benchmarks.report import Figure, show
 
 Scenario = Callable[[argparse.Namespace], Awaitable[list[Figure]]]
@@ -72,6 +73,14 @@ async def _bare(o: argparse.Namespace) -> list[Figure]:
     return [*await bare(1000, o.windows, o.seconds), *await bare(4000, o.windows, o.seconds)]
 
 
+async def _proof(o: argparse.Namespace) -> list[Figure]:
+    return await proof(o.windows)
+
+
+async def _logins(o: argparse.Namespace) -> list[Figure]:
+    return await logins(o.windows, o.seconds)
+
+
 SCENARIOS: dict[str, tuple[Scenario, str]] = {
     "http": (_http, "1,000 HTTP checks/s"),
     "bare": (_bare, "the floor: the same checks with nothing around them"),
@@ -84,6 +93,8 @@ SCENARIOS: dict[str, tuple[Scenario, str]] = {
     "kinds": (_kinds, "a check of each kind, alone and all of them mixed"),
     "alerts": (_alerts, "100 changes of status a second, each told by mail"),
     "hostile": (_hostile, "10,000 monitors, alone and beside targets of the worst manners"),
+    "proof": (_proof, "what it costs GetMonitor to know who calls"),
+    "logins": (_logins, "checks beside a thousand wrong logins a second"),
     "api": (_api, "unary calls and tails while 1,000 checks/s run"),
 }
 

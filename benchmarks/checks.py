@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,17 +24,19 @@ _GAPS = "SELECT count(*) FROM monitor_logs WHERE trigger = 4 AND checked_at >= $
 
 
 @asynccontextmanager
-async def bench(name: str, *, tls: bool = False) -> AsyncIterator[tuple[Daemon, str]]:
+async def bench(
+    name: str, *, tls: bool = False, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[tuple[Daemon, str]]:
     """Start a target and a monitord for one scenario; yield the daemon and the target's URL."""
     with tempfile.TemporaryDirectory(prefix=f"monitord-bench-{name}-") as folder:
         Path(folder).chmod(0o755)  # as root, Postgres runs as another user and must get through
-        settings: dict[str, str] = {}
+        chosen = dict(settings or {})
         certificate = key = None
         if tls:
             certificate, key, authority = make_certificates(Path(folder))
-            settings["MONITORD_PROBE_CA_FILE"] = str(authority)
+            chosen["MONITORD_PROBE_CA_FILE"] = str(authority)
         with target(certificate, key) as port:
-            async with daemon(Path(folder), settings) as running:
+            async with daemon(Path(folder), chosen) as running:
                 yield running, f"{'https' if tls else 'http'}://127.0.0.1:{port}/"
 
 

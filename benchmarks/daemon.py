@@ -82,8 +82,10 @@ async def _ready(port: int, process: "subprocess.Popen[bytes]") -> None:
 
 
 @asynccontextmanager
-async def daemon(folder: Path, settings: Mapping[str, str] | None = None) -> AsyncIterator[Daemon]:
-    """Start Postgres and monitord in an empty folder, and end both."""
+async def daemon(
+    folder: Path, settings: Mapping[str, str] | None = None, *, module: str = "monitord"
+) -> AsyncIterator[Daemon]:
+    """Start Postgres and monitord, or a module that does the same, in an empty folder, and end both."""
     postgres = PrivateServer(folder)
     dsn = await postgres.start()
     port, metrics_port = free_port(), free_port()
@@ -99,7 +101,7 @@ async def daemon(folder: Path, settings: Mapping[str, str] | None = None) -> Asy
         "MONITORD_RPC_RATE": "0",
         **(settings or {}),
     }
-    command = [sys.executable, "-m", "monitord", "run", "--console", "none"]
+    command = [sys.executable, "-m", module, "run", "--console", "none"]
     with (folder / "monitord.log").open("wb") as log:
         process = subprocess.Popen(on_core(MEASURED, command), env=environment, stdout=log, stderr=log)
     try:

@@ -110,6 +110,38 @@ def set_password(email: Annotated[str, typer.Argument(help="Whose password to se
     raise typer.Exit(lifecycle.set_password(_settings(), email, password))
 
 
+keys = typer.Typer(help="The master keys that secrets in the database are sealed with.", no_args_is_help=True)
+cli.add_typer(keys, name="keys")
+
+
+@keys.command("status")
+def keys_status() -> None:
+    """Show each key by its id, and how many values it seals; exit with 1 if a key is missing."""
+    from monitord import key_rotation
+
+    raise typer.Exit(key_rotation.status(_settings()))
+
+
+@keys.command("rotate")
+def keys_rotate() -> None:
+    """Make a new key and seal every secret with it; the old keys stay. monitord may run. Goes on where it ended."""
+    from monitord import key_rotation
+
+    raise typer.Exit(key_rotation.rotate(_settings()))
+
+
+@keys.command("retire")
+def keys_retire(
+    break_ping_urls: Annotated[
+        bool, typer.Option("--break-ping-urls", help="Even if heartbeat URLs of before the rotation end by it.")
+    ] = False,
+) -> None:
+    """Drop the old keys, if they seal nothing any more. What was signed with them ends: sessions, links, ping URLs."""
+    from monitord import key_rotation
+
+    raise typer.Exit(key_rotation.retire(_settings(), break_ping_urls=break_ping_urls))
+
+
 mail = typer.Typer(help="What alerts by e-mail look like.", no_args_is_help=True)
 cli.add_typer(mail, name="mail")
 

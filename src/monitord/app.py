@@ -49,6 +49,7 @@ from monitord.rpc.maintenance import MaintenanceService
 from monitord.rpc.monitors import MonitorService
 from monitord.rpc.private_door import PrivateDoor
 from monitord.rpc.rates import CallRates, Rate
+from monitord.rpc.reach import Reach
 from monitord.rpc.server import RpcServer, Services
 from monitord.rpc.specs import SpecReader
 from monitord.served_certificate import ServedCertificate
@@ -257,6 +258,7 @@ class App:
             meter=self.instruments,
             readiness=self.readiness,
             rates=CallRates(Rate.of(settings.rpc_rate), Rate.of(settings.rpc_rate_unproven)),
+            reach=Reach(self._monitors),
             door=self._door if self._bridge is not None else None,
         )
 

@@ -79,21 +79,9 @@ class Identification:
         self.accounts = Accounts(store, ApiKeyStore(database), self._passwords, now=now, ended=ended)
         self._audit = AuditLog(database)
         self._noting: set[asyncio.Task[None]] = set()
-        self._sessions = Sessions(
-            store,
-            self._passwords,
-            tokens,
-            throttle,
-            now=now,
-            ended=ended,
-            failed=self._note_failure,
-            welcome=None if self._firebase is None else self._firebase.welcome,
-        )
+        self._sessions = self._build_sessions(store, tokens, throttle, now)
         self._id_tokens = None if self._firebase is None else self._firebase.sign_in(self._sessions, throttle)
-        changed = self.authenticator.forget_member
-        members = MembershipStore(database)
-        self._organisations = Organisations(OrganisationStore(database), members, now=now, changed=changed)
-        self._invitations = Invitations(members, InvitationStore(database), base, post=post, now=now, changed=changed)
+        self._build_organisations(database, post, base, now)
         self._registration = Registration(
             store,
             AddressProofs(AddressProofStore(database), vault.derive, base, now=now),
@@ -106,9 +94,20 @@ class Identification:
             now=now,
             ended=ended,
         )
-        self.pages = (
-            AccountPages(self._registration),
-            InvitationPages(self._invitations, self._registration),
+        self.pages = (AccountPages(self._registration), InvitationPages(self._invitations, self._registration))
+
+    def _build_sessions(
+        self, store: AccountStore, tokens: Tokens, throttle: LoginThrottle, now: Callable[[], Instant]
+    ) -> Sessions:
+        return Sessions(
+            store,
+            self._passwords,
+            tokens,
+            throttle,
+            now=now,
+            ended=self.authenticator.forget,
+            failed=self._note_failure,
+            welcome=None if self._firebase is None else self._firebase.welcome,
         )
 
     def _build_deletion(
@@ -134,6 +133,24 @@ class Identification:
         )
         self._file = AccountFile(AccountExport(database, vault), self.authenticator)
         self.purge = AccountPurge(database, ended=ended, left=self.authenticator.forget_member, clock=now)
+
+    def _build_organisations(
+        self,
+        database: Database,
+        post: Callable[[Letter], None] | None,
+        base: Callable[[], str],
+        now: Callable[[], Instant],
+    ) -> None:
+        changed = self.authenticator.forget_member
+        members = MembershipStore(database)
+        self._organisations = Organisations(
+            OrganisationStore(database),
+            members,
+            now=now,
+            changed=changed,
+            fenced=self.authenticator.forget_organisation,
+        )
+        self._invitations = Invitations(members, InvitationStore(database), base, post=post, now=now, changed=changed)
 
     def auth_service(self, requests: RequestLedger) -> AuthHandler:
         """Return what serves signing in and keys."""

@@ -1,21 +1,17 @@
 """The life of the process: start, signals, and an end that comes in any case."""
 
 import asyncio
-import contextlib
 import os
 import shutil
 import signal
 import sys
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
-
-import structlog
-import uvloop
 
 from monitord import __version__
 from monitord.app import App
@@ -24,11 +20,11 @@ from monitord.console.choice import console_for
 from monitord.demo import HOST as DEMO_HOST
 from monitord.demo import PORT as DEMO_PORT
 from monitord.demo import DemoTargets
-from monitord.domain.errors import DomainError
 from monitord.engine.clock import SystemClock
 from monitord.identity.accounts import Accounts
 from monitord.identity.passwords import Passwords
 from monitord.identity.vault import Vault
+from monitord.jobs import run_job, say
 from monitord.services import ServiceEndedError, run_for_ever
 from monitord.settings import Settings
 from monitord.startup import (
@@ -53,8 +49,6 @@ ConsoleMode = Literal["auto", "table", "lines", "none"]
 _HARD_LIMIT_S = 30.0
 """Beyond the grace for checks and calls: how long the rest of a shutdown may take before the process just ends."""
 
-_log = structlog.get_logger(__name__)
-
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -68,39 +62,20 @@ class Options:
 
 def serve(settings: Settings, options: Options) -> int:
     """Run monitord until it is told to stop; return the exit status."""
-    return _run(_serve(settings, options))
+    return run_job(_serve(settings, options))
 
 
 def migrate_only(settings: Settings) -> int:
     """Migrate the operator's database; return the exit status."""
     if settings.database_url is None:
-        _say("Set MONITORD_DATABASE_URL: the private Postgres is migrated whenever monitord starts.")
+        say("Set MONITORD_DATABASE_URL: the private Postgres is migrated whenever monitord starts.")
         return 2
-    return _run(_migrate(settings.database_url.get_secret_value()))
+    return run_job(_migrate(settings.database_url.get_secret_value()))
 
 
 def set_password(settings: Settings, email: str, password: str) -> int:
     """Set a user's password; return the exit status."""
-    return _run(_set_password(settings, email, password))
-
-
-def _run(job: Coroutine[Any, Any, int]) -> int:
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        try:
-            return runner.run(job)
-        except* (DomainError, OSError, ServiceEndedError) as group:
-            for error in _leaves(group):
-                _log.debug("failed", exc_info=error)
-                _say(f"monitord: {error}")
-    return 1
-
-
-def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
+    return run_job(_set_password(settings, email, password))
 
 
 async def _serve(settings: Settings, options: Options) -> int:
@@ -117,10 +92,10 @@ async def _start(settings: Settings, options: Options, stack: AsyncExitStack) ->
     """Make everything ready and say where it is; what is to be undone at the end goes on the stack as it is done."""
     make_state_dir(settings.state_dir)
     if shortage := descriptors_for(settings.max_checks_in_flight):
-        _say(shortage)
+        say(shortage)
     vault = Vault.open(settings.state_dir, settings.secret_key.get_secret_value() if settings.secret_key else None)
     certificate = certificate_of(settings)
-    dsn, server = await stack.enter_async_context(postgres(settings, _say))
+    dsn, server = await stack.enter_async_context(postgres(settings, say))
     database = await stack.enter_async_context(
         pool(dsn, settings.database_pool_size, within_s=settings.database_wait_s)
     )
@@ -177,10 +152,10 @@ def _obey_signals(stop: asyncio.Event) -> None:
 
     def told(number: signal.Signals) -> None:
         if stop.is_set():
-            _say("Told twice: ending at once.")
+            say("Told twice: ending at once.")
             os._exit(128 + number)
         stop.set()
-        _say("Stopping: checks under way finish first. Once more ends at once.")
+        say("Stopping: checks under way finish first. Once more ends at once.")
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, told, number)
@@ -190,7 +165,7 @@ def _end_in_any_case(limit_s: float) -> None:
     """End the process after a limit, even if the loop hangs by then."""
 
     def end() -> None:
-        _say(f"monitord: the shutdown took more than {limit_s:.0f} s: ending without the rest of it.")
+        say(f"monitord: the shutdown took more than {limit_s:.0f} s: ending without the rest of it.")
         os._exit(70)
 
     timer = threading.Timer(limit_s, end)
@@ -232,13 +207,13 @@ def _options(settings: Settings) -> str:
 
 
 async def _migrate(dsn: str) -> int:
-    _say("The schema is up to date now." if await migrate(dsn, within_s=30) else "The schema was up to date.")
+    say("The schema is up to date now." if await migrate(dsn, within_s=30) else "The schema was up to date.")
     return 0
 
 
 async def _set_password(settings: Settings, email: str, password: str) -> int:
     make_state_dir(settings.state_dir)
-    async with postgres(settings, _say) as (dsn, _), pool(dsn, 2) as database:
+    async with postgres(settings, say, join=True) as (dsn, _), pool(dsn, 2) as database:
         hasher = Passwords()
         try:
             accounts = Accounts(
@@ -247,11 +222,5 @@ async def _set_password(settings: Settings, email: str, password: str) -> int:
             await accounts.set_password(email, password)
         finally:
             hasher.close()
-    _say(f"The password of {email} is set; sessions that were open have ended.")
+    say(f"The password of {email} is set; sessions that were open have ended.")
     return 0
-
-
-def _say(text: str) -> None:
-    with contextlib.suppress(OSError, ValueError):  # the terminal may be gone
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()

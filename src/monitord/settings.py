@@ -74,7 +74,8 @@ class Settings(AlertingSettings, ScreenshotSettings, AccountSettings, BridgeSett
     secret_key: SecretStr | None = Field(
         None,
         description="What secrets in the database are sealed with: 32 random bytes in base64 (`openssl rand -base64 "
-        "32`). Without it monitord makes one and keeps it in the state folder.",
+        "32`); after a rotation the new key, a comma, and the old ones. Without it monitord makes one and keeps it in "
+        "the state folder.",
     )
 
     # gRPC

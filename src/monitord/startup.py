@@ -17,7 +17,9 @@ from monitord.served_certificate import CertificateFiles, ServedCertificate
 from monitord.settings import Settings
 from monitord.storage.database import Database
 from monitord.storage.migrate import migrate
+from monitord.storage.private_files import StateInUseError
 from monitord.storage.private_server import PrivateServer
+from monitord.storage.running_server import dsn_of_running
 
 Announce = Callable[[str], None]
 
@@ -72,8 +74,12 @@ def certificate_of(settings: Settings) -> ServedCertificate | None:
 
 
 @contextlib.asynccontextmanager
-async def postgres(settings: Settings, announce: Announce) -> AsyncIterator[tuple[str, PrivateServer | None]]:
+async def postgres(
+    settings: Settings, announce: Announce, *, join: bool = False
+) -> AsyncIterator[tuple[str, PrivateServer | None]]:
     """Yield the connection string of a migrated Postgres: the operator's, or a private one that ends with the block.
+
+    With ``join`` the private one of a monitord that runs is used where there is one, and does not end with the block.
 
     Raises:
         UnavailableError: it does not answer.
@@ -90,13 +96,19 @@ async def postgres(settings: Settings, announce: Announce) -> AsyncIterator[tupl
             ) from error
         yield dsn, None
         return
-    server = PrivateServer(settings.state_dir, announce=announce)
-    dsn = await server.start()
+    own = PrivateServer(settings.state_dir, announce=announce)
+    server: PrivateServer | None = own
+    try:
+        dsn = await own.start()
+    except StateInUseError:
+        if not join:
+            raise
+        server, dsn = None, await dsn_of_running(settings.state_dir)
     try:
         await migrate(dsn)
         yield dsn, server
     finally:
-        await server.stop()
+        await own.stop()
 
 
 @contextlib.asynccontextmanager

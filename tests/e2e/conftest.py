@@ -1,7 +1,6 @@
 """One Postgres for the tests of this process, and one monitord for those that can share it."""
 
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -15,6 +14,7 @@ from tests.integration.conftest import database as database
 from tests.integration.conftest import database_url as database_url
 from tests.support.postgres import Cluster
 from tests.support.process import Monitorctl, Monitord, monitord
+from tests.support.scratch import scratch
 
 FAST = {"MONITORD_MIN_INTERVAL_S": "1", "MONITORD_MAX_CHECKS_PER_HOST": "200"}
 """Checks every second, so that tests need not wait for them, of targets that are all on this machine."""
@@ -23,7 +23,7 @@ FAST = {"MONITORD_MIN_INTERVAL_S": "1", "MONITORD_MAX_CHECKS_PER_HOST": "200"}
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder that Postgres can enter too when the tests run as root, which pytest's own is not."""
-    with tempfile.TemporaryDirectory(prefix="monitord-e2e-") as name:
+    with scratch("monitord-e2e-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
 

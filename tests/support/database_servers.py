@@ -9,7 +9,6 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import pytest
 from monitord.storage import private_files
 from monitord.storage.child_process import ChildProcess
 from tests.support.authority import Authority
+from tests.support.scratch import scratch
 from tests.support.targets import unused_port
 
 PASSWORD = "s3cret pass/wörd"
@@ -178,7 +178,7 @@ def needed(program: str, package: str) -> str:
 @contextlib.contextmanager
 def _folder() -> Iterator[Path]:
     # Not pytest's temporary folder: the unprivileged user may not enter that.
-    with tempfile.TemporaryDirectory(prefix="monitord-test-") as name:
+    with scratch() as name:
         yield Path(name)
 
 

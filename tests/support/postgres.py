@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import itertools
 import os
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from monitord.storage import partitions
 from monitord.storage.database import connect, disconnect
 from monitord.storage.migrate import migrate
 from monitord.storage.private_server import PrivateServer
+from tests.support.scratch import scratch
 
 _TEMPLATE = "migrated"
 _UNSAFE_BUT_FAST = {
@@ -23,6 +23,10 @@ _UNSAFE_BUT_FAST = {
     "shared_buffers": "64MB",
     "autovacuum": "off",
     "file_copy_method": "copy",
+    # What is written is in memory.
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "128MB",
 }
 
 
@@ -59,7 +63,7 @@ class Cluster:
 def running_cluster() -> Iterator[Cluster]:
     """Run a server of our own. From the main thread, outside any event loop: it outlives the tests' loops."""
     # Not pytest's temporary folder: as root, Postgres runs as another user, who may not enter that.
-    with tempfile.TemporaryDirectory(prefix="monitord-test-") as folder, asyncio.Runner() as runner:
+    with scratch() as folder, asyncio.Runner() as runner:
         server = PrivateServer(Path(folder), settings=_UNSAFE_BUT_FAST)
         try:
             cluster = Cluster(runner.run(server.start()))
@@ -87,7 +91,7 @@ def listening_server() -> Iterator[str]:
     """
     number = os.getpid()
     address = f"127.{77 + (number >> 16) % 100}.{number >> 8 & 0xFF}.{number & 0xFF}"
-    with tempfile.TemporaryDirectory(prefix="monitord-test-") as folder, asyncio.Runner() as runner:
+    with scratch() as folder, asyncio.Runner() as runner:
         server = PrivateServer(Path(folder), settings=_UNSAFE_BUT_FAST | {"listen_addresses": address})
         try:
             runner.run(server.start())

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,7 @@ from monitord.rpc.monitors import MonitorService
 from monitord.rpc.organisations import OrganisationService
 from monitord.rpc.private_door import PrivateDoor
 from monitord.rpc.rates import CallRates, Rate
+from monitord.rpc.reach import Reach
 from monitord.rpc.server import RpcServer, Services
 from monitord.rpc.specs import SpecReader
 from monitord.storage.account_export import AccountExport
@@ -173,6 +174,16 @@ class FakeReadiness:
 
     async def is_ready(self) -> bool:
         return self.ready
+
+
+class NoMonitors:
+    """Has no monitor with any label."""
+
+    async def without_labels(self, org_id: int, monitor_ids: Sequence[int], labels: Mapping[str, str]) -> Sequence[int]:
+        return monitor_ids
+
+
+NOWHERE = Reach(NoMonitors())
 
 
 @dataclass
@@ -351,6 +362,7 @@ async def running_api(
         meter=meter,
         readiness=readiness,
         rates=rates,
+        reach=Reach(store),
         door=(door := PrivateDoor()),
     )
     port = await server.start()

@@ -20,10 +20,11 @@ class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
     address: str
     method: str
     action: str
-    """``created``, ``changed``, ``deleted``, ``signed_in``, ``signed_out``, ``sign_in_failed``."""
+    """``created``, ``changed``, ``deleted``, ``signed_in``, ``signed_out``, ``sign_in_failed``; ``rotated``,
+    ``retired``."""
     kind: str
-    """``monitor``, ``contact``, ``alert_config``, ``maintenance_window``, ``api_key``, ``user``, ``incident`` or
-    ``session``."""
+    """``monitor``, ``contact``, ``alert_config``, ``maintenance_window``, ``api_key``, ``user``, ``incident``,
+    ``session`` or ``master_key``."""
     thing_id: str
     before: dict[str, Any] | None
     """What it was; of a change, the fields that changed. Secrets are ``***`` (T15)."""

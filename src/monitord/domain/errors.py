@@ -77,6 +77,12 @@ class PermissionDeniedError(DomainError):
     reason = "PERMISSION_DENIED"
 
 
+class AddressNotAllowedError(PermissionDeniedError):
+    """Whoever is asking may do this, but not from where they are."""
+
+    reason = "ADDRESS_NOT_ALLOWED"
+
+
 class ResourceExhaustedError(DomainError):
     """A limit is reached."""
 

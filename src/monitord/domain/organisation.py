@@ -4,6 +4,7 @@ from enum import IntEnum
 
 import msgspec
 
+from monitord.domain.allow_list import Network
 from monitord.domain.instant import Instant
 
 LONGEST_NAME = 100
@@ -34,8 +35,17 @@ class Organisation(msgspec.Struct, frozen=True, kw_only=True):
     """Everyone has one of these; nobody else can be in it."""
     role: Role
     """The member's."""
+    networks: tuple[Network, ...]
+    """That calls in it may come from; empty: from everywhere."""
     version: int
     created_at: Instant
+
+
+class OrganisationChanges(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be changed; None stays as it is."""
+
+    name: str | None = None
+    networks: tuple[Network, ...] | None = None
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,10 +1,11 @@
 """Users, their keys, and the first administrator."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 
+from monitord.domain.allow_list import Network, is_within
 from monitord.domain.errors import (
     InvalidArgumentError,
     NotFoundError,
@@ -148,11 +149,15 @@ class Accounts:
         scope: Scope,
         lifetime_s: int | None = None,
         *,
+        labels: Mapping[str, str] | None = None,
+        networks: tuple[Network, ...] = (),
         tx: Transaction | None = None,
     ) -> NewApiKey:
         """Make a key with at most the caller's own scope; ``lifetime_s`` None: valid until it is revoked.
 
-        Raises InvalidArgumentError, and PermissionDeniedError for more scope than the caller has.
+        It is for the monitors with ``labels`` and may be used from ``networks``; without them, for all and from
+        everywhere that the caller's own credential may. Raises InvalidArgumentError, and PermissionDeniedError for more
+        than the caller has.
         """
         if violations := key_violations(display_name, lifetime_s):
             raise InvalidArgumentError(violations)
@@ -160,7 +165,12 @@ class Accounts:
             raise PermissionDeniedError(
                 f"A credential of scope {principal.scope.name} can make keys of that scope or less, not {scope.name}."
             )
-        made = self._make_key(display_name, scope, lifetime_s)
+        networks = networks or principal.networks
+        if principal.networks and not all(is_within(each, principal.networks) for each in networks):
+            raise PermissionDeniedError(
+                "This credential can make keys for the networks that it may be used from itself."
+            )
+        made = self._make_key(display_name, scope, lifetime_s, labels or {}, networks)
         stored = await self._keys.create_api_key(
             principal.org_id, principal.user_id, made.key, api_keys.digest(made.secret), tx=tx
         )
@@ -197,7 +207,7 @@ class Accounts:
         """
         email = normalise_email(email)
         password_hash = None if password is None else await self._hasher.hash(password)
-        made = self._make_key("first administrator", Scope.ADMIN, None)
+        made = self._make_key("first administrator", Scope.ADMIN, None, {}, ())
         async with self._store.transaction() as tx:
             user = await self._store.create_first_user(email, password_hash, at=self._now(), tx=tx)
             if user is None:
@@ -220,11 +230,26 @@ class Accounts:
         for session_id in ended:
             self._ended(SessionCredential(session_id, 0))
 
-    def _make_key(self, display_name: str, scope: Scope, lifetime_s: int | None) -> NewApiKey:
+    def _make_key(
+        self,
+        display_name: str,
+        scope: Scope,
+        lifetime_s: int | None,
+        labels: Mapping[str, str],
+        networks: tuple[Network, ...],
+    ) -> NewApiKey:
         key_id, secret = api_keys.generate()
         now = self._now()
         expires_at = None if lifetime_s is None else now + lifetime_s * SECOND
-        key = ApiKey(id=key_id, display_name=display_name, scope=scope, created_at=now, expires_at=expires_at)
+        key = ApiKey(
+            id=key_id,
+            display_name=display_name,
+            scope=scope,
+            created_at=now,
+            expires_at=expires_at,
+            labels=labels,
+            networks=networks,
+        )
         return NewApiKey(key=key, secret=secret)
 
 

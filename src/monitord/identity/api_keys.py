@@ -9,10 +9,12 @@ import re
 import secrets
 import string
 import zlib
+from collections.abc import Mapping
 from hashlib import sha256
 
 import msgspec
 
+from monitord.domain.allow_list import Network
 from monitord.domain.instant import Instant
 from monitord.identity.principal import Scope
 
@@ -39,6 +41,10 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: Instant | None = None
     last_used_at: Instant | None = None
     """To the minute."""
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """It is for the monitors that have all of these; empty: for all of its organisation."""
+    networks: tuple[Network, ...] = ()
+    """That it may be used from; empty: from everywhere."""
 
 
 class NewApiKey(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,13 +3,20 @@
 import asyncio
 import hmac
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable, Mapping
 from typing import NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
 
-from monitord.domain.errors import NotFoundError, ResourceExhaustedError, UnauthenticatedError, UnavailableError
+from monitord.domain.allow_list import Network, holds
+from monitord.domain.errors import (
+    AddressNotAllowedError,
+    NotFoundError,
+    ResourceExhaustedError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 from monitord.domain.instant import SECOND, Instant
 from monitord.domain.organisation import Role
 from monitord.identity import api_keys
@@ -36,6 +43,14 @@ _WRONG_API_KEY = "The API key is unknown, expired or revoked: send one that is v
 _ENDED_SESSION = "The session of this access token has ended: sign in again with Login."
 
 
+class Seat(msgspec.Struct, frozen=True):
+    """Somebody's place in an organisation, as the database has it."""
+
+    role: Role
+    networks: tuple[Network, ...] = ()
+    """From where the organisation may be acted in; empty: from everywhere."""
+
+
 class ApiKeyState(msgspec.Struct, frozen=True, kw_only=True):
     """An API key that is not revoked, and whose owner is a member of its organisation, as the database has it."""
 
@@ -43,8 +58,12 @@ class ApiKeyState(msgspec.Struct, frozen=True, kw_only=True):
     user_id: int
     org_id: int
     scope: Scope
-    role: Role
+    seat: Seat
     """The owner's, in the key's organisation."""
+    networks: tuple[Network, ...] = ()
+    """From where the key may be used; empty: from everywhere."""
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """Of the monitors that the key is for; empty: all."""
     digest: bytes
     expires_at: Instant | None
 
@@ -83,8 +102,8 @@ class CredentialSource(Protocol):
         """Return the session unless it is unknown or was ended; an expired one may come back."""
         ...
 
-    async def role_of(self, member: Membership) -> Role | None:
-        """Return what a user may do in an organisation; None when they are no member."""
+    async def seat_of(self, member: Membership) -> Seat | None:
+        """Return a user's place in an organisation; None when they are no member."""
         ...
 
 
@@ -108,25 +127,25 @@ class Authenticator:
         self._on_use = on_use
         self._keys: CredentialCache[str, ApiKeyState] = CredentialCache(source.api_key_state, clock=clock)
         self._sessions: CredentialCache[UUID, SessionState] = CredentialCache(source.session_state, clock=clock)
-        self._roles: CredentialCache[Membership, Role] = CredentialCache(source.role_of, clock=clock)
+        self._seats: CredentialCache[Membership, Seat] = CredentialCache(source.seat_of, clock=clock)
         self._changed = asyncio.Event()
 
-    async def authenticate(self, authorization: str | None, org_id: int | None = None) -> Principal:
+    async def authenticate(self, authorization: str | None, org_id: int | None = None, address: str = "") -> Principal:
         """Return whom the value of the ``authorization`` metadata proves, as they act in an organisation.
 
-        Without ``org_id`` that is an API key's own, and a user's personal one. Raises UnauthenticatedError, with a
-        sentence that says what would be right and nothing of who exists; NotFoundError for an organisation that they
-        are no member of; UnavailableError when the database is away; ResourceExhaustedError under a flood of unknown
-        keys.
+        Without ``org_id`` that is an API key's own, and a user's personal one; ``address`` is where the call comes
+        from. Raises UnauthenticatedError, with a sentence that says what would be right and nothing of who exists;
+        NotFoundError for an organisation that they are no member of; AddressNotAllowedError; UnavailableError when the
+        database is away; ResourceExhaustedError under a flood of unknown keys.
         """
         credential = _bearer(authorization)
         if credential.startswith(api_keys.PREFIX):
-            proven = await self._by_api_key(credential)
-        elif self._firebase is not None and self._firebase.takes(credential):
+            return await self._by_api_key(credential, org_id, address)
+        if self._firebase is not None and self._firebase.takes(credential):
             proven = await self._firebase.authenticate(credential)
         else:
             proven = await self._by_access_token(credential)
-        return proven if org_id in (None, proven.org_id) else await self._elsewhere(proven, org_id)
+        return await self._seated(proven, proven.org_id if org_id is None else org_id, address)
 
     async def still_valid(self, principal: Principal) -> bool:
         """Tell whether the credential of an open stream is still good (T12).
@@ -138,13 +157,13 @@ class Authenticator:
         credential = principal.credential
         if isinstance(credential, ApiKeyCredential):
             key = await self._current(self._keys, credential.key_id)
-            return key is not None and not self._has_passed(key.expires_at)
+            return key is not None and not self._has_passed(key.expires_at) and _is_let_in(key, principal.address)
         if isinstance(credential, FirebaseCredential):
             proven = self._firebase is not None and await self._firebase.still_valid(principal, credential)
         else:
             session = await self._current(self._sessions, credential.session_id)
             proven = session is not None and self._holds(session, credential)
-        return proven and await self._is_member(principal)
+        return proven and await self._keeps_seat(principal)
 
     async def wait_until_invalid(self, principal: Principal) -> None:
         """Return as soon as the credential stops being good: at once for what happens here, else within ten seconds.
@@ -174,22 +193,26 @@ class Authenticator:
 
     def forget_member(self, user_id: int, org_id: int) -> None:
         """Make sure that the next use of a membership asks the database, keys included: call this after it changed."""
-        self._roles.forget(Membership(user_id, org_id))
-        self._keys.forget_where(lambda key: key.user_id == user_id and key.org_id == org_id)
+        self._seats.forget(Membership(user_id, org_id))
+        self._keys.forget_where(lambda _, key: key.user_id == user_id and key.org_id == org_id)
         self._announce()
 
-    async def _elsewhere(self, proven: Principal, org_id: int) -> Principal:
-        """Return a user as they act in another organisation than their personal one. A key acts in its own alone."""
-        role = None
-        if not isinstance(proven.credential, ApiKeyCredential):
-            role = await self._roles.get(Membership(proven.user_id, org_id))
-        if role is None:
-            raise NotFoundError(
-                f"There is no organisation {org_id} that this credential may act in.", organisation_id=str(org_id)
-            )
-        return msgspec.structs.replace(proven, org_id=org_id, role=role)
+    def forget_organisation(self, org_id: int) -> None:
+        """Do the same for all members of an organisation: call this after its allow list changed."""
+        self._seats.forget_where(lambda member, _: member.org_id == org_id)
+        self._keys.forget_where(lambda _, key: key.org_id == org_id)
+        self._announce()
 
-    async def _by_api_key(self, text: str) -> Principal:
+    async def _seated(self, proven: Principal, org_id: int, address: str) -> Principal:
+        """Return a user as they act in an organisation of theirs."""
+        seat = await self._seats.get(Membership(proven.user_id, org_id))
+        if seat is None:
+            raise _no_organisation(org_id)
+        if not _allows(seat.networks, address):
+            raise _not_from_there("organisation", address)
+        return msgspec.structs.replace(proven, org_id=org_id, role=seat.role, address=address)
+
+    async def _by_api_key(self, text: str, org_id: int | None, address: str) -> Principal:
         key_id = api_keys.parse_id(text)
         if key_id is None:
             raise UnauthenticatedError(
@@ -200,8 +223,21 @@ class Authenticator:
         right = hmac.compare_digest(api_keys.digest(text), _NOBODY if key is None else key.digest)
         if key is None or not right or self._has_passed(key.expires_at):
             raise UnauthenticatedError(_WRONG_API_KEY)
+        if org_id not in (None, key.org_id):
+            raise _no_organisation(org_id)
+        if not _is_let_in(key, address):
+            raise _not_from_there("API key, or of its organisation", address)
         self._on_use(key_id)
-        return Principal(key.user_id, key.org_id, key.scope, ApiKeyCredential(key_id), key.role)
+        return Principal(
+            key.user_id,
+            key.org_id,
+            key.scope,
+            ApiKeyCredential(key_id),
+            key.seat.role,
+            labels=key.labels,
+            networks=key.networks,
+            address=address,
+        )
 
     async def _by_access_token(self, token: str) -> Principal:
         claims = self._tokens.verify_access(token)
@@ -229,11 +265,12 @@ class Authenticator:
             return TTL_S
         return max(0.0, min(TTL_S, (state.expires_at - self._now()) / SECOND))
 
-    async def _is_member(self, principal: Principal) -> bool:
+    async def _keeps_seat(self, principal: Principal) -> bool:
         try:
-            return await self._roles.get(Membership(principal.user_id, principal.org_id)) is not None
+            seat = await self._seats.get(Membership(principal.user_id, principal.org_id))
         except (UnavailableError, ResourceExhaustedError):
-            return True  # they were when they began
+            return True  # they had it when they began
+        return seat is not None and _allows(seat.networks, principal.address)
 
     def _announce(self) -> None:
         self._changed.set()
@@ -253,3 +290,24 @@ def _bearer(authorization: str | None) -> str:
     if scheme.lower() != "bearer" or not credential or len(credential) > _LONGEST_CREDENTIAL:
         raise UnauthenticatedError(_NO_CREDENTIAL)
     return credential
+
+
+def _allows(networks: Collection[Network], address: str) -> bool:
+    return not networks or holds(networks, address)
+
+
+def _is_let_in(key: ApiKeyState, address: str) -> bool:
+    return _allows(key.networks, address) and _allows(key.seat.networks, address)
+
+
+def _no_organisation(org_id: int | None) -> NotFoundError:
+    return NotFoundError(
+        f"There is no organisation {org_id} that this credential may act in.", organisation_id=str(org_id)
+    )
+
+
+def _not_from_there(what: str, address: str) -> AddressNotAllowedError:
+    return AddressNotAllowedError(
+        f"The allow list of this {what} does not have {address or 'this address'}: an administrator can add it.",
+        address=address,
+    )

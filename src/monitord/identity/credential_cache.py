@@ -67,10 +67,10 @@ class CredentialCache(Generic[K, V]):
         self._generation += 1
         self._entries.pop(key, None)
 
-    def forget_where(self, matches: Callable[[V], bool]) -> None:
-        """Forget each whose state matches, as ``forget`` does."""
+    def forget_where(self, matches: Callable[[K, V], bool]) -> None:
+        """Forget each key that matches, with what is known of it, as ``forget`` does."""
         self._generation += 1
-        for key in [key for key, (_, state) in self._entries.items() if matches(state)]:
+        for key in [key for key, (_, state) in self._entries.items() if matches(key, state)]:
             del self._entries[key]
 
     def _fresh(self, key: K) -> V | None:

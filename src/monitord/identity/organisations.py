@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from monitord.domain.errors import InvalidArgumentError
+from monitord.domain.allow_list import holds
+from monitord.domain.errors import InvalidArgumentError, Violation
 from monitord.domain.instant import Instant
-from monitord.domain.organisation import Member, Organisation, Role
+from monitord.domain.organisation import Member, Organisation, OrganisationChanges, Role
 from monitord.domain.rules.membership import of_name
 from monitord.identity.principal import Principal
 
@@ -25,10 +26,10 @@ class OrganisationStore(Protocol):
         """Store an organisation with its first owner."""
         ...
 
-    async def rename(
-        self, org_id: int, user_id: int, name: str, *, at: Instant, expected_version: int | None
+    async def update(
+        self, org_id: int, user_id: int, changes: OrganisationChanges, *, at: Instant, expected_version: int | None
     ) -> Organisation:
-        """Change what an organisation is called."""
+        """Change an organisation."""
         ...
 
     async def delete(
@@ -64,12 +65,17 @@ class Organisations:
         *,
         now: Callable[[], Instant],
         changed: Callable[[int, int], None],
+        fenced: Callable[[int], None],
     ) -> None:
-        """``changed`` is told of each user and organisation whose membership changed, after the commit (T12)."""
+        """``changed`` is told of each user and organisation whose membership changed, after the commit (T12).
+
+        So is ``fenced`` of each organisation that may be acted in from elsewhere now.
+        """
         self._store = store
         self._members = members
         self._now = now
         self._changed = changed
+        self._fenced = fenced
 
     async def create(self, principal: Principal, name: str, *, tx: Any = None) -> Organisation:
         """Make an organisation that the principal owns."""
@@ -88,12 +94,21 @@ class Organisations:
         """Return all that the principal is a member of, the personal one first."""
         return await self._store.of_user(principal.user_id)
 
-    async def rename(self, principal: Principal, name: str, *, expected_version: int | None = None) -> Organisation:
-        """Change what the organisation is called."""
-        _judge_name(name, "organisation.display_name")
-        return await self._store.rename(
-            principal.org_id, principal.user_id, name, at=self._now(), expected_version=expected_version
+    async def update(
+        self, principal: Principal, changes: OrganisationChanges, *, expected_version: int | None = None
+    ) -> Organisation:
+        """Change the organisation. A list of networks that would lock the principal out is refused."""
+        if changes.name is not None:
+            _judge_name(changes.name, "organisation.display_name")
+        if changes.networks and not holds(changes.networks, principal.address):
+            wish = f"must have the address that you call from, {principal.address}: you would lock yourself out"
+            raise InvalidArgumentError([Violation("organisation.allowed_networks", wish)])
+        updated = await self._store.update(
+            principal.org_id, principal.user_id, changes, at=self._now(), expected_version=expected_version
         )
+        if changes.networks is not None:
+            self._fenced(principal.org_id)
+        return updated
 
     async def delete(self, principal: Principal, *, force: bool, expected_version: int | None = None) -> Sequence[int]:
         """Delete the organisation; return the ids of its monitors, which the engine has to let go."""

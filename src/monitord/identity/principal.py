@@ -1,11 +1,13 @@
 """Who is asking, and what they may do. Comes from the interceptor alone, never from a request (T10)."""
 
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import TypeAlias
 from uuid import UUID
 
 import msgspec
 
+from monitord.domain.allow_list import Network
 from monitord.domain.instant import Instant
 from monitord.domain.organisation import Role
 
@@ -71,3 +73,9 @@ class Principal(msgspec.Struct, frozen=True):
     credential: Credential
     role: Role = Role.OWNER
     """What they may do there, whatever the credential's scope: both have to allow it."""
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """Of an API key that is for some monitors: those that have all of these. Empty: all of the organisation."""
+    networks: tuple[Network, ...] = ()
+    """Of an API key that may be used from some networks: these. Empty: from everywhere."""
+    address: str = ""
+    """From where they call; empty: from within."""

@@ -27,8 +27,10 @@ _GZIP = 16 + zlib.MAX_WBITS
 class ExportSource(Protocol):
     """Where everything is; see ``storage.account_export``."""
 
-    def pages(self, user_id: int) -> AsyncIterator[tuple[str, Sequence[dict[str, Any] | Monitor | Contact]]]:
-        """Yield the kind and the lines of one page after the other."""
+    def pages(
+        self, user_id: int, address: str
+    ) -> AsyncIterator[tuple[str, Sequence[dict[str, Any] | Monitor | Contact]]]:
+        """Yield the kind and the lines of one page after the other, for somebody who calls from there."""
         ...
 
 
@@ -53,7 +55,7 @@ class AccountFile:
         Raises UnauthenticatedError when the credential ends before the file does; UnavailableError.
         """
         writer = _Writer()
-        async for kind, lines in self._source.pages(principal.user_id):
+        async for kind, lines in self._source.pages(principal.user_id, principal.address):
             if not await self._sessions.still_valid(principal):
                 raise UnauthenticatedError("The credential of this export has ended: sign in, and begin a new one.")
             if lines:

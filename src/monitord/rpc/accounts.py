@@ -9,11 +9,11 @@ from uuid import UUID
 
 import grpc
 
-from monitord.domain.errors import InvalidArgumentError, Violation
+from monitord.domain.errors import InvalidArgumentError, PermissionDeniedError, Violation
 from monitord.domain.rules.wording import quoted
 from monitord.identity.account_deletion import AccountDeletion
 from monitord.identity.accounts import Accounts
-from monitord.identity.principal import SessionCredential
+from monitord.identity.principal import ApiKeyCredential, Principal, SessionCredential
 from monitord.identity.registration import Registration
 from monitord.identity.user import Profile
 from monitord.rpc import context as call
@@ -112,7 +112,7 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         self, request: pb.ExportAccountRequest, context: Context
     ) -> AsyncGenerator[pb.ExportAccountResponse, None]:
         """Send everything that is kept about the caller, and note it once all of it was taken."""
-        principal = call.principal()
+        principal = _in_person()
         with self._exports.hold(principal.user_id):
             async with contextlib.aclosing(self._file.chunks(principal)) as chunks:
                 async for chunk in chunks:
@@ -122,7 +122,7 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
     async def DeleteAccount(self, request: pb.DeleteAccountRequest, context: Context) -> pb.DeleteAccountResponse:
         """Begin the deletion of the caller's account."""
         deletion_at, paused = await self._deletion.begin(
-            call.principal(),
+            _in_person(),
             request.password,
             request.confirm_email,
             call.peer(),
@@ -135,7 +135,7 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         self, request: pb.CancelAccountDeletionRequest, context: Context
     ) -> pb.CancelAccountDeletionResponse:
         """Take the deletion back."""
-        principal = call.principal()
+        principal = _in_person()
         await self._engine.acts_on(await self._deletion.cancel(principal))
         return pb.CancelAccountDeletionResponse(user=user_pb(await self._accounts.get_user(principal)))
 
@@ -166,6 +166,14 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
             ) from None
         await self._accounts.revoke_session(call.principal(), session_id)
         return pb.RevokeSessionResponse()
+
+
+def _in_person() -> Principal:
+    """Return the caller, who has signed in. Raises PermissionDeniedError for a key, which is for one organisation."""
+    principal = call.principal()
+    if isinstance(principal.credential, ApiKeyCredential):
+        raise PermissionDeniedError("This is about all that is yours, and an API key is for one organisation: sign in.")
+    return principal
 
 
 def _paths_of(request: pb.UpdateUserRequest) -> list[str]:

@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Protocol, TypeAlias
+from typing import Annotated, Any, NamedTuple, Protocol, TypeAlias
 
 import grpc
 import msgspec
 
+from monitord.domain.allow_list import Network
 from monitord.domain.errors import InvalidArgumentError, Violation
+from monitord.domain.rules.labels import of_labels
+from monitord.domain.rules.networks import read_networks
 from monitord.identity.accounts import Accounts, key_violations
 from monitord.identity.api_keys import ApiKey
 from monitord.identity.firebase_sign_in import NoFirebase
@@ -107,10 +110,18 @@ class AuthHandler(auth_service_pb2_grpc.AuthServiceServicer):
     ) -> pb.CreateApiKeyResponse:
         """Make a key."""
         principal = call.principal()
-        scope, lifetime_s = _read_key(request)
+        wish = _read_key(request)
 
         async def create(tx: Any = None) -> bytes:
-            made = await self._accounts.create_api_key(principal, request.display_name, scope, lifetime_s, tx=tx)
+            made = await self._accounts.create_api_key(
+                principal,
+                request.display_name,
+                wish.scope,
+                wish.lifetime_s,
+                labels=dict(request.labels),
+                networks=wish.networks,
+                tx=tx,
+            )
             response = pb.CreateApiKeyResponse(api_key=_api_key_pb(made.key), secret=made.secret)
             return response.SerializeToString()
 
@@ -148,7 +159,13 @@ class AuthHandler(auth_service_pb2_grpc.AuthServiceServicer):
         return pb.RevokeApiKeyResponse()
 
 
-def _read_key(request: pb.CreateApiKeyRequest) -> tuple[Scope, int | None]:
+class _KeyWish(NamedTuple):
+    scope: Scope
+    lifetime_s: int | None
+    networks: tuple[Network, ...]
+
+
+def _read_key(request: pb.CreateApiKeyRequest) -> _KeyWish:
     found: list[Violation] = []
     scope = _SCOPES.get(request.scope)
     if scope is None:
@@ -157,11 +174,13 @@ def _read_key(request: pb.CreateApiKeyRequest) -> tuple[Scope, int | None]:
     if request.HasField("time_to_live"):
         lifetime_s = seconds_of(request.time_to_live, "time_to_live", found)
     found += key_violations(request.display_name, lifetime_s)
+    found += of_labels(request.labels)
+    networks = read_networks(request.allowed_networks, "allowed_networks", found)
     if request.request_id and not _REQUEST_ID.fullmatch(request.request_id):
         found.append(Violation("request_id", "must be a UUID such as 6f1d3a5e-8a1c-4a53-9d5b-0c1a2b3c4d5e, or empty"))
     if found or scope is None:
         raise InvalidArgumentError(found)
-    return scope, lifetime_s
+    return _KeyWish(scope, lifetime_s, networks)
 
 
 def _required(value: str, field: str) -> str:
@@ -178,4 +197,6 @@ def _api_key_pb(key: ApiKey) -> auth_pb2.ApiKey:
         create_time=timestamp_pb(key.created_at),
         expire_time=None if key.expires_at is None else timestamp_pb(key.expires_at),
         last_use_time=None if key.last_used_at is None else timestamp_pb(key.last_used_at),
+        labels=key.labels,
+        allowed_networks=[str(network) for network in key.networks],
     )

@@ -27,6 +27,7 @@ from monitord.rpc.context import current_peer, current_principal
 from monitord.rpc.limits import CallLimit
 from monitord.rpc.permissions import Rule, require
 from monitord.rpc.rates import CallRates
+from monitord.rpc.reach import Reach
 
 ORGANISATION_KEY = "x-monitord-organisation"
 """The metadata that chooses the organisation in which a user acts; without it, their personal one."""
@@ -46,10 +47,11 @@ _log = structlog.get_logger(__name__)
 class Authenticator(Protocol):
     """Tells who is asking."""
 
-    async def authenticate(self, authorization: str | None, org_id: int | None = None) -> Principal:
+    async def authenticate(self, authorization: str | None, org_id: int | None = None, address: str = "") -> Principal:
         """Return whom the ``authorization`` metadata proves, as they act in an organisation; None: in their own.
 
-        Raises UnauthenticatedError if nobody, NotFoundError if they are no member of it.
+        Raises UnauthenticatedError if nobody, NotFoundError if they are no member of it, AddressNotAllowedError if
+        they may not call from there.
         """
         ...
 
@@ -78,6 +80,7 @@ class Edge(grpc.aio.ServerInterceptor):
         unary: CallLimit,
         streams: CallLimit,
         rates: CallRates,
+        reach: Reach,
     ) -> None:
         """``rules`` tells what each method asks for; a method that is not there is refused to everyone."""
         self._authenticator = authenticator
@@ -86,6 +89,7 @@ class Edge(grpc.aio.ServerInterceptor):
         self._unary = unary
         self._streams = streams
         self._rates = rates
+        self._reach = reach
         self._wrapped: dict[str, Handler] = {}
         self._unknown: Handler = grpc.stream_stream_rpc_method_handler(self._refuse_unknown)
 
@@ -130,7 +134,8 @@ class Edge(grpc.aio.ServerInterceptor):
             try:
                 async with limit:
                     with self._unary.hold(await self._admit(method, rule, context)):
-                        answer: bytes = encode(await run(_decoded(decode, raw), context))
+                        request = await self._judged(rule, _decoded(decode, raw))
+                        answer: bytes = encode(await run(request, context))
                         return answer
             except asyncio.CancelledError:
                 code = _ended_by_caller(context)
@@ -154,7 +159,9 @@ class Edge(grpc.aio.ServerInterceptor):
             code = StatusCode.OK
             try:
                 with self._streams.hold(await self._admit(method, rule, context)):
-                    answer = run(incoming if decode is None else _decoded(decode, incoming), context)
+                    if decode is not None:
+                        incoming = await self._judged(rule, _decoded(decode, incoming))
+                    answer = run(incoming, context)
                     if isinstance(answer, AsyncGenerator):
                         async with contextlib.aclosing(answer):
                             async for message in answer:
@@ -186,13 +193,21 @@ class Edge(grpc.aio.ServerInterceptor):
             return peer
         proof, org_id = _proof(context)
         with self._rates.proving(peer, proof):
-            principal = await self._authenticator.authenticate(proof, org_id)
+            principal = await self._authenticator.authenticate(proof, org_id, peer)
         self._rates.count_proven(credential_name(principal.credential))
         require(rule, principal)
         current_principal.set(principal)
         user_id, credential = principal.user_id, credential_name(principal.credential)
         current_actor.set(Actor(user_id=user_id, credential=credential, address=peer, method=method))
         return principal.user_id
+
+    async def _judged(self, rule: Rule | None, request: Message) -> Message:
+        """Return a request, unless it is about monitors that the caller's key is not for."""
+        if rule is not None and rule.scope is not None:
+            principal = current_principal.get()
+            if principal.labels:
+                await self._reach.judge(rule, principal, request)
+        return request
 
     async def _refuse_unknown(self, incoming: AsyncIterator[bytes], context: Context) -> None:
         self._meter.rpc("unknown", StatusCode.UNIMPLEMENTED.name, 0.0)

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import grpc
+import msgspec
 
 from monitord.domain.check import CheckResult, Trigger
-from monitord.domain.errors import FailedPreconditionError
+from monitord.domain.errors import FailedPreconditionError, PermissionDeniedError
 from monitord.domain.health import Status
 from monitord.domain.instant import Instant
 from monitord.domain.log import entry_of_result
@@ -16,7 +17,7 @@ from monitord.domain.monitor import MonitorSpec
 from monitord.domain.organisation import Role
 from monitord.domain.queries import Applied, ApplyAction, MonitorMetrics, MonitorQuery, MonitorView
 from monitord.domain.secrets import lacks_secrets
-from monitord.identity.principal import Scope
+from monitord.identity.principal import Principal, Scope
 from monitord.rpc import context as call
 from monitord.rpc.convert_log import check_log_pb
 from monitord.rpc.convert_metrics import metrics_pb, window_of
@@ -26,6 +27,7 @@ from monitord.rpc.engine import Engine, Trial
 from monitord.rpc.field_mask import paths_of
 from monitord.rpc.limits import CallLimit
 from monitord.rpc.paging import fill
+from monitord.rpc.reach import require_reach
 from monitord.rpc.requests import RequestLedger, require_id, require_request_id
 from monitord.rpc.specs import SpecReader
 from monitord.v1 import monitor_pb2, monitor_service_pb2_grpc
@@ -111,6 +113,7 @@ class MonitorService(monitor_service_pb2_grpc.MonitorServiceServicer):
         org_id = call.principal().org_id
         request_id = require_request_id(request.request_id)
         spec = self._specs.new(request.monitor)
+        require_reach(call.principal(), spec)
         created: list[MonitorView] = []
 
         async def create(tx: Any = None) -> pb.CreateMonitorResponse:
@@ -139,6 +142,7 @@ class MonitorService(monitor_service_pb2_grpc.MonitorServiceServicer):
         """Return a page of monitors."""
         org_id = call.principal().org_id
         query, page = read_monitor_query(request, org_id)
+        query = _within_reach(query, call.principal())
         views = await self._store.list(org_id, query)
         messages = fill(views, page.size, self._monitor_pb)
         token = monitors_token(page, query.order, views, len(messages))
@@ -148,10 +152,17 @@ class MonitorService(monitor_service_pb2_grpc.MonitorServiceServicer):
         """Change a monitor, and see to it that checks follow."""
         monitor_id = require_id(request.monitor.id, "monitor.id")
         paths = paths_of(request.monitor, request.update_mask.paths)
+        principal = call.principal()
+
+        def edit(stored: MonitorSpec) -> MonitorSpec:
+            edited = self._specs.edited(request.monitor, paths, stored)
+            require_reach(principal, edited)
+            return edited
+
         view = await self._store.update(
-            call.principal().org_id,
+            principal.org_id,
             monitor_id,
-            lambda stored: self._specs.edited(request.monitor, paths, stored),
+            edit,
             expected_version=version_of(request.monitor.etag),
         )
         await self._engine.acts_on([_aim(view)])
@@ -248,6 +259,15 @@ class MonitorService(monitor_service_pb2_grpc.MonitorServiceServicer):
         view = await self._store.set_active(call.principal().org_id, require_id(monitor_id), active)
         await self._engine.acts_on([_aim(view)])
         return view
+
+
+def _within_reach(query: MonitorQuery, principal: Principal) -> MonitorQuery:
+    """Ask for no more than a key that is for some monitors may see."""
+    if not principal.labels:
+        return query
+    if any(query.labels.get(key, value) != value for key, value in principal.labels.items()):
+        raise PermissionDeniedError("this key is for monitors with other labels than those that are asked for")
+    return msgspec.structs.replace(query, labels={**query.labels, **principal.labels})
 
 
 def _aim(view: MonitorView) -> tuple[int, int | None]:

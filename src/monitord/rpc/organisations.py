@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 import grpc
 
 from monitord.domain.errors import InvalidArgumentError, NotFoundError, Violation
-from monitord.domain.organisation import Invitation, Member, Organisation, Role
+from monitord.domain.organisation import Invitation, Member, Organisation, OrganisationChanges, Role
+from monitord.domain.rules.networks import read_networks
 from monitord.domain.rules.wording import quoted
 from monitord.identity.invitations import Invitations
 from monitord.identity.organisations import Organisations
@@ -21,7 +22,7 @@ from monitord.v1 import organisation_service_pb2 as pb
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
-_WRITABLE = ("display_name",)
+_WRITABLE = ("display_name", "allowed_networks")
 
 
 class OrganisationService(organisation_service_pb2_grpc.OrganisationServiceServicer):
@@ -72,11 +73,9 @@ class OrganisationService(organisation_service_pb2_grpc.OrganisationServiceServi
         wanted = request.organisation
         if wanted.id:
             _require_own(wanted.id)
-        _judge_mask(request.update_mask.paths)
-        renamed = await self._organisations.rename(
-            call.principal(), wanted.display_name, expected_version=version_of(wanted.etag)
-        )
-        return pb.UpdateOrganisationResponse(organisation=_organisation_pb(renamed))
+        changes = _changes(wanted, _paths_of(request))
+        updated = await self._organisations.update(call.principal(), changes, expected_version=version_of(wanted.etag))
+        return pb.UpdateOrganisationResponse(organisation=_organisation_pb(updated))
 
     async def DeleteOrganisation(
         self, request: pb.DeleteOrganisationRequest, context: Context
@@ -164,15 +163,30 @@ def _require_own(org_id: int) -> None:
         )
 
 
-def _judge_mask(paths: Any) -> None:
-    wrong = [path for path in paths if path not in _WRITABLE and path != "*"]
+def _paths_of(request: pb.UpdateOrganisationRequest) -> list[str]:
+    asked = list(request.update_mask.paths)
+    if not asked:
+        return [field.name for field, _ in request.organisation.ListFields() if field.name in _WRITABLE]
+    wrong = [path for path in asked if path not in _WRITABLE and path != "*"]
     if wrong:
+        valid = ", ".join(("*", *_WRITABLE))
         raise InvalidArgumentError(
             [
-                Violation("update_mask", f"{quoted(path)} is no field to change; valid are * and display_name")
+                Violation("update_mask", f"{quoted(path)} is no field to change; valid are {valid}")
                 for path in wrong[:10]
             ]
         )
+    return list(_WRITABLE) if "*" in asked else asked
+
+
+def _changes(wanted: organisation_pb2.Organisation, paths: list[str]) -> OrganisationChanges:
+    found: list[Violation] = []
+    networks = None
+    if "allowed_networks" in paths:
+        networks = read_networks(wanted.allowed_networks, "organisation.allowed_networks", found)
+    if found:
+        raise InvalidArgumentError(found)
+    return OrganisationChanges(name=wanted.display_name if "display_name" in paths else None, networks=networks)
 
 
 def _role(value: int) -> Role:
@@ -191,6 +205,7 @@ def _organisation_pb(one: Organisation) -> organisation_pb2.Organisation:
         role=one.role,  # type: ignore[arg-type]
         create_time=timestamp_pb(one.created_at),
         etag=f"v{one.version}",
+        allowed_networks=[str(network) for network in one.networks],
     )
 
 

@@ -1,6 +1,6 @@
 """Which method asks for what: an explicit table, and whatever is not in it is refused (deny by default)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from monitord.domain.errors import PermissionDeniedError
 from monitord.domain.organisation import Role
@@ -15,6 +15,9 @@ class Rule:
     """The least scope of the caller's credential; None: no proof of identity is needed."""
     role: Role = Role.VIEWER
     """The least role of the caller in the organisation in which they act."""
+    monitors: str | None = None
+    """Where a request names the monitors it is about, for keys that are for some monitors; empty: the handler sees
+    to it; None: a call by such a key is refused (``rpc.reach``)."""
     default_deadline_s: float = 10.0
     """How long a unary call may take when the caller names no deadline."""
     longest_deadline_s: float = 60.0
@@ -37,7 +40,10 @@ def require(rule: Rule, principal: Principal) -> None:
 
 
 _READ = Rule(Scope.READ)
+_READ_ONE = Rule(Scope.READ, monitors="id")
+_READ_OF = Rule(Scope.READ, monitors="monitor_id")
 _WRITE = Rule(Scope.WRITE, Role.EDITOR)
+_WRITE_ONE = Rule(Scope.WRITE, Role.EDITOR, monitors="id")
 _OWN = Rule(Scope.ADMIN)
 """The caller's own account and keys: whoever they are in the organisation."""
 _LEAVE = Rule(Scope.ADMIN, default_deadline_s=60.0)
@@ -51,6 +57,7 @@ _ONE_CHECK = Rule(Scope.WRITE, Role.EDITOR, default_deadline_s=130.0, longest_de
 """A check may take 60 s, and may have to wait for one under way; the handlers know the monitor's own timeout."""
 _ONE_MESSAGE = Rule(Scope.WRITE, Role.EDITOR, default_deadline_s=40.0)
 """An attempt to deliver may take 30 s."""
+_CHECK_NOW = replace(_ONE_CHECK, monitors="id")
 _MANY_WRITES = Rule(Scope.WRITE, Role.EDITOR, default_deadline_s=30.0)
 
 _MONITORS = "/monitord.v1.MonitorService/"
@@ -65,20 +72,20 @@ _ACCOUNTS = "/monitord.v1.AccountService/"
 _ORGANISATIONS = "/monitord.v1.OrganisationService/"
 
 RULES: dict[str, Rule] = {
-    _MONITORS + "CreateMonitor": _WRITE,
-    _MONITORS + "GetMonitor": _READ,
-    _MONITORS + "ListMonitors": _READ,
-    _MONITORS + "UpdateMonitor": _WRITE,
-    _MONITORS + "DeleteMonitor": _WRITE,
-    _MONITORS + "PauseMonitor": _WRITE,
-    _MONITORS + "ResumeMonitor": _WRITE,
-    _MONITORS + "CheckNow": _ONE_CHECK,
+    _MONITORS + "CreateMonitor": Rule(Scope.WRITE, Role.EDITOR, monitors=""),
+    _MONITORS + "GetMonitor": _READ_ONE,
+    _MONITORS + "ListMonitors": Rule(Scope.READ, monitors=""),
+    _MONITORS + "UpdateMonitor": Rule(Scope.WRITE, Role.EDITOR, monitors="monitor.id"),
+    _MONITORS + "DeleteMonitor": _WRITE_ONE,
+    _MONITORS + "PauseMonitor": _WRITE_ONE,
+    _MONITORS + "ResumeMonitor": _WRITE_ONE,
+    _MONITORS + "CheckNow": _CHECK_NOW,
     _MONITORS + "TestMonitor": _ONE_CHECK,
-    _MONITORS + "GetMonitorMetrics": _READ,
+    _MONITORS + "GetMonitorMetrics": _READ_ONE,
     _MONITORS + "ApplyMonitors": _MANY_WRITES,
-    _LOGS + "ListCheckLogs": _READ,
-    _LOGS + "GetCheckLog": _READ,
-    _LOGS + "TailCheckLogs": _READ,
+    _LOGS + "ListCheckLogs": _READ_OF,
+    _LOGS + "GetCheckLog": _READ_OF,
+    _LOGS + "TailCheckLogs": Rule(Scope.READ, monitors="monitor_ids"),
     _MAINTENANCE + "CreateMaintenanceWindow": _WRITE,
     _MAINTENANCE + "GetMaintenanceWindow": _READ,
     _MAINTENANCE + "ListMaintenanceWindows": _READ,
@@ -97,7 +104,7 @@ RULES: dict[str, Rule] = {
     _CONTACTS + "ListAlertConfigs": _READ,
     _CONTACTS + "DeleteAlertConfig": _WRITE,
     _INCIDENTS + "GetIncident": _READ,
-    _INCIDENTS + "ListIncidents": _READ,
+    _INCIDENTS + "ListIncidents": _READ_OF,
     _INCIDENTS + "AcknowledgeIncident": _WRITE,
     _INCIDENTS + "WatchIncidents": _READ,
     _ALERTS + "GetAlert": _READ,
@@ -105,8 +112,8 @@ RULES: dict[str, Rule] = {
     _ALERTS + "ExportAlerts": _READ,
     _ALERTS + "RetryDelivery": _WRITE,
     _ALERTS + "ExplainAlert": _READ,
-    _HEARTBEATS + "Ping": _WRITE,
-    _HEARTBEATS + "ListPings": _READ,
+    _HEARTBEATS + "Ping": Rule(Scope.WRITE, Role.EDITOR, monitors="monitor_id"),
+    _HEARTBEATS + "ListPings": _READ_OF,
     _AUTH + "Login": _PUBLIC,
     _AUTH + "Refresh": _PUBLIC,
     _AUTH + "Logout": _PUBLIC,

@@ -27,6 +27,7 @@ from monitord.rpc.organisations import OrganisationService
 from monitord.rpc.permissions import RULES
 from monitord.rpc.private_door import PrivateDoor
 from monitord.rpc.rates import CallRates
+from monitord.rpc.reach import Reach
 from monitord.served_certificate import ServedCertificate
 from monitord.v1 import (
     account_service_pb2,
@@ -128,6 +129,7 @@ class RpcServer:
         meter: RpcMeter,
         readiness: Readiness,
         rates: CallRates,
+        reach: Reach,
         limits: Limits | None = None,
         door: PrivateDoor | None = None,
     ) -> None:
@@ -153,6 +155,7 @@ class RpcServer:
                     unary=CallLimit("calls", per_caller=limits.unary_per_caller, in_all=limits.unary_in_all),
                     streams=CallLimit("streams", per_caller=limits.streams_per_caller, in_all=limits.streams_in_all),
                     rates=rates,
+                    reach=reach,
                 )
             ],
             options=_OPTIONS,

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from monitord.domain.allow_list import holds
 from monitord.domain.check import Evidence
 from monitord.domain.contact import Contact
+from monitord.domain.errors import AddressNotAllowedError
 from monitord.domain.monitor import Monitor
 from monitord.storage import rows
 from monitord.storage.contacts import ContactStore
@@ -51,19 +53,20 @@ SELECT to_jsonb(r) AS line FROM (
 """
 SESSIONS = _page("id, created_at, expires_at, ended_at, address", "sessions", "id::text", "user_id = $1")
 API_KEYS = _page(
-    "id, org_id, display_name, scope, created_at, expires_at, last_used_at, revoked_at",
+    "id, org_id, display_name, scope, labels, allowed_networks, created_at, expires_at, last_used_at, revoked_at",
     "api_keys",
     "id",
     "user_id = $1",
 )
 OWNED = """
-SELECT m.org_id FROM memberships AS m
+SELECT m.org_id, o.allowed_networks FROM memberships AS m JOIN organisations AS o ON o.id = m.org_id
 WHERE m.user_id = $1 AND NOT EXISTS (SELECT FROM memberships AS x WHERE x.org_id = m.org_id AND x.user_id <> $1)
 ORDER BY m.org_id
 """
 ORGANISATION = """
 SELECT to_jsonb(r) AS line FROM (
-    SELECT id, name, personal, version, created_at, updated_at, deletion_at FROM organisations WHERE id = $1
+    SELECT id, name, personal, allowed_networks, version, created_at, updated_at, deletion_at
+    FROM organisations WHERE id = $1
 ) AS r
 """
 INVITATIONS = _page("org_id, id, email, role, invited_by, created_at, expires_at", "invitations", "id")
@@ -139,18 +142,31 @@ class AccountExport:
         self._sealer = sealer
         self._contacts = ContactStore(database, sealer)
 
-    async def pages(self, user_id: int) -> AsyncIterator[tuple[str, Sequence[Line]]]:
-        """Yield the kind and the lines of one page after the other; some kinds have none."""
+    async def pages(self, user_id: int, address: str) -> AsyncIterator[tuple[str, Sequence[Line]]]:
+        """Yield the kind and the lines of one page after the other; some kinds have none.
+
+        Raises AddressNotAllowedError unless each organisation of theirs may be acted in from there; empty: from within.
+        """
+        owned = await self._owned(user_id, address)
         for kind, statement in (("user", USER), ("profile", PROFILE), ("membership", MEMBERSHIPS)):
             yield kind, await self._lines(statement, user_id)
         for part in _OF_USER:
             async for page in self._part(part, user_id, ("",)):
                 yield part.kind, page
-        async with self._database.connection() as held:
-            owned = [row["org_id"] for row in await held.fetch(OWNED, user_id)]
         for org_id in owned:
             async for kind, lines in self._organisation(org_id):
                 yield kind, lines
+
+    async def _owned(self, user_id: int, address: str) -> list[int]:
+        async with self._database.connection() as held:
+            found = await held.fetch(OWNED, user_id)
+        for org_id, networks in found:
+            if networks and address and not holds(networks, address):
+                raise AddressNotAllowedError(
+                    f"The organisation {org_id}, which is yours alone, may not be acted in from {address}: take the "
+                    "export from one of the networks that it allows."
+                )
+        return [org_id for org_id, _ in found]
 
     async def _organisation(self, org_id: int) -> AsyncIterator[tuple[str, Sequence[Line]]]:
         yield "organisation", await self._lines(ORGANISATION, org_id)

@@ -10,13 +10,15 @@ from monitord.storage.database import Database, Row, Transaction, touched
 OWNER = "SELECT deletion_at FROM users WHERE id = $1 FOR SHARE"
 # The membership is locked: who is removed at this moment gets no key that would outlive it.
 CREATE_API_KEY = """
-INSERT INTO api_keys (id, org_id, user_id, display_name, scope, secret_hash, created_at, expires_at)
-SELECT $3, org_id, user_id, $4, $5, $6, $7, $8 FROM memberships WHERE org_id = $1 AND user_id = $2 FOR SHARE
+INSERT INTO api_keys (id, org_id, user_id, display_name, scope, secret_hash, created_at, expires_at, labels,
+                      allowed_networks)
+SELECT $3, org_id, user_id, $4, $5, $6, $7, $8, $9, $10::cidr[]
+FROM memberships WHERE org_id = $1 AND user_id = $2 FOR SHARE
 """
 
 # Keyset order is created_at descending, id ascending, as in the index api_keys_org.
 LIST_API_KEYS = """
-SELECT id, display_name, scope, created_at, expires_at, last_used_at
+SELECT id, display_name, scope, created_at, expires_at, last_used_at, labels, allowed_networks
 FROM api_keys
 WHERE org_id = $1 AND user_id = $2 AND revoked_at IS NULL
   AND ($4::timestamptz IS NULL OR (created_at <= $4 AND (created_at < $4 OR id > $5)))
@@ -57,6 +59,8 @@ class ApiKeyStore:
                 digest,
                 to_datetime(key.created_at),
                 None if key.expires_at is None else to_datetime(key.expires_at),
+                dict(key.labels),
+                list(key.networks),
             )
         return touched(status) == 1
 
@@ -83,6 +87,8 @@ def _api_key(row: Row) -> ApiKey:
         created_at=from_datetime(row["created_at"]),
         expires_at=_instant(row, "expires_at"),
         last_used_at=_instant(row, "last_used_at"),
+        labels=row["labels"],
+        networks=tuple(row["allowed_networks"]),
     )
 
 

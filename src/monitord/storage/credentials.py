@@ -8,7 +8,7 @@ from uuid import UUID
 
 from monitord.domain.instant import Instant, from_datetime, to_datetime
 from monitord.domain.organisation import Role
-from monitord.identity.authenticator import ApiKeyState, Membership, SessionState
+from monitord.identity.authenticator import ApiKeyState, Membership, Seat, SessionState
 from monitord.identity.principal import Scope
 from monitord.storage.database import Database, touched
 
@@ -19,12 +19,17 @@ WHERE s.id = $1 AND s.ended_at IS NULL
 """
 
 API_KEY_STATE = """
-SELECT k.id, k.user_id, k.org_id, k.scope, k.secret_hash, k.expires_at, m.role
+SELECT k.id, k.user_id, k.org_id, k.scope, k.secret_hash, k.expires_at, k.allowed_networks, k.labels,
+       m.role, o.allowed_networks AS of_organisation
 FROM api_keys AS k JOIN memberships AS m ON m.org_id = k.org_id AND m.user_id = k.user_id
+JOIN organisations AS o ON o.id = k.org_id
 WHERE k.id = $1 AND k.revoked_at IS NULL
 """
 
-ROLE_OF = "SELECT role FROM memberships WHERE user_id = $1 AND org_id = $2"
+SEAT_OF = """
+SELECT m.role, o.allowed_networks
+FROM memberships AS m JOIN organisations AS o ON o.id = m.org_id WHERE m.user_id = $1 AND m.org_id = $2
+"""
 
 RECORD_KEY_USE = """
 UPDATE api_keys k SET last_used_at = u.at
@@ -52,7 +57,9 @@ class CredentialStore:
             user_id=row["user_id"],
             org_id=row["org_id"],
             scope=Scope[row["scope"].upper()],
-            role=Role[row["role"].upper()],
+            seat=Seat(Role[row["role"].upper()], tuple(row["of_organisation"])),
+            networks=tuple(row["allowed_networks"]),
+            labels=row["labels"],
             digest=row["secret_hash"],
             expires_at=None if row["expires_at"] is None else from_datetime(row["expires_at"]),
         )
@@ -71,11 +78,11 @@ class CredentialStore:
             expires_at=from_datetime(row["expires_at"]),
         )
 
-    async def role_of(self, member: Membership) -> Role | None:
-        """Return what a user may do in an organisation; None when they are no member."""
+    async def seat_of(self, member: Membership) -> Seat | None:
+        """Return a user's place in an organisation; None when they are no member."""
         async with self._database.connection() as connection:
-            name = await connection.fetchval(ROLE_OF, member.user_id, member.org_id)
-        return None if name is None else Role[name.upper()]
+            row = await connection.fetchrow(SEAT_OF, member.user_id, member.org_id)
+        return None if row is None else Seat(Role[row["role"].upper()], tuple(row["allowed_networks"]))
 
     async def record_key_use(self, last_used: Mapping[str, Instant]) -> None:
         """Store when each key was last used, unless a later use is stored."""

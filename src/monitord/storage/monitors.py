@@ -1,7 +1,7 @@
 """The store of monitors. Every method takes the organisation first, and sees nothing of another's (T9)."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -14,6 +14,11 @@ from monitord.storage import monitor_rows, monitor_writes
 from monitord.storage.database import Connection, Database, Transaction
 from monitord.storage.monitor_sets import apply_set
 from monitord.storage.sealing import Sealer
+
+WITHOUT_LABELS = """
+SELECT w.id FROM unnest($2::bigint[]) AS w (id)
+WHERE NOT EXISTS (SELECT FROM monitors AS m WHERE m.org_id = $1 AND m.id = w.id AND m.labels @> $3::jsonb)
+"""
 
 
 def wall_clock() -> Instant:
@@ -44,6 +49,11 @@ class MonitorStore:
             monitor_id = await monitor_writes.insert(held, self._sealer, org_id, spec, self._clock())
             await monitor_writes.notify(held)
             return await self._read(held, org_id, monitor_id)
+
+    async def without_labels(self, org_id: int, monitor_ids: Sequence[int], labels: Mapping[str, str]) -> list[int]:
+        """Return those that are not there, are another's, or lack one of the labels."""
+        async with self._database.connection() as held:
+            return [row["id"] for row in await held.fetch(WITHOUT_LABELS, org_id, list(monitor_ids), dict(labels))]
 
     async def get(self, org_id: int, monitor_id: int) -> MonitorView:
         """Return a monitor.

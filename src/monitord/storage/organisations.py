@@ -2,14 +2,14 @@
 
 from monitord.domain.errors import EtagMismatchError, FailedPreconditionError, NotFoundError, ResourceExhaustedError
 from monitord.domain.instant import Instant, from_datetime, to_datetime
-from monitord.domain.organisation import Organisation, Role
+from monitord.domain.organisation import Organisation, OrganisationChanges, Role
 from monitord.storage.database import Database, Row, Transaction
 from monitord.storage.monitor_writes import notify
 
 MOST_PER_USER = 100
 """Organisations that somebody may be a member of, besides the personal one."""
 
-_COLUMNS = "o.id, o.name, o.personal, o.version, o.created_at, m.role"
+_COLUMNS = "o.id, o.name, o.personal, o.version, o.created_at, o.allowed_networks, m.role"
 
 GET = f"""
 SELECT {_COLUMNS} FROM organisations AS o JOIN memberships AS m ON m.org_id = o.id WHERE o.id = $1 AND m.user_id = $2
@@ -28,7 +28,11 @@ WITH org AS (
 INSERT INTO memberships (org_id, user_id, role, created_at) SELECT id, $1, 'owner', $3 FROM org RETURNING org_id
 """
 LOCK = "SELECT version, personal FROM organisations WHERE id = $1 FOR UPDATE"
-RENAME = "UPDATE organisations SET name = $2, version = version + 1, updated_at = $3 WHERE id = $1"
+UPDATE = """
+UPDATE organisations SET name = COALESCE($2, name), allowed_networks = COALESCE($3::cidr[], allowed_networks),
+                         version = version + 1, updated_at = $4
+WHERE id = $1
+"""
 
 IS_EMPTY = """
 SELECT NOT EXISTS (SELECT FROM monitors WHERE org_id = $1)
@@ -70,13 +74,14 @@ class OrganisationStore:
             org_id = await held.fetchval(CREATE, user_id, name, to_datetime(at))
             return _organisation(await held.fetchrow(GET, org_id, user_id), org_id)
 
-    async def rename(
-        self, org_id: int, user_id: int, name: str, *, at: Instant, expected_version: int | None
+    async def update(
+        self, org_id: int, user_id: int, changes: OrganisationChanges, *, at: Instant, expected_version: int | None
     ) -> Organisation:
-        """Change what an organisation is called. Raises NotFoundError, EtagMismatchError."""
+        """Change an organisation. Raises NotFoundError, EtagMismatchError."""
+        networks = None if changes.networks is None else list(changes.networks)
         async with self._database.transaction() as held:
             await _locked(held, org_id, expected_version)
-            await held.execute(RENAME, org_id, name, to_datetime(at))
+            await held.execute(UPDATE, org_id, changes.name, networks, to_datetime(at))
             return _organisation(await held.fetchrow(GET, org_id, user_id), org_id)
 
     async def delete(
@@ -147,6 +152,7 @@ def _organisation(row: Row | None, org_id: int) -> Organisation:
         name=row["name"],
         personal=row["personal"],
         role=Role[row["role"].upper()],
+        networks=tuple(row["allowed_networks"]),
         version=row["version"],
         created_at=from_datetime(row["created_at"]),
     )

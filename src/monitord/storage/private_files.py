@@ -15,8 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from urllib.parse import quote
 
 from monitord.domain.errors import FailedPreconditionError
+
+USER = DATABASE = "monitord"
 
 _ROOT_HOME = Path("/var/lib/monitord")
 _ACCOUNTS = ("monitord", "nobody")
@@ -24,6 +27,10 @@ _SOCKET_NAME_BYTES = len("/.s.PGSQL.5432")
 _LONGEST_SOCKET_PATH = 103
 """sun_path holds 104 bytes on macOS and 108 on Linux, a NUL included."""
 _PLAIN = re.compile(r"[A-Za-z0-9/._-]+")
+
+
+class StateInUseError(FailedPreconditionError):
+    """Another monitord runs its private Postgres in this state folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +183,11 @@ def password(files: Files) -> str:
     return made
 
 
+def dsn(secret: str, sockets: Path, database: str = DATABASE) -> str:
+    """Return the connection string of the server whose socket is in a folder."""
+    return f"postgresql://{USER}:{quote(secret, safe='')}@/{database}?host={quote(str(sockets))}&port=5432"
+
+
 def write_private(path: Path, text: str) -> None:
     """Write a new file that its owner alone can read, so that it is there whole or not at all."""
     partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
@@ -263,7 +275,7 @@ def lock(state: Path) -> int:
     """Claim the state folder for this process, until it ends or the descriptor returned is closed.
 
     Raises:
-        FailedPreconditionError: another monitord has it.
+        StateInUseError: another monitord has it.
 
     """
     path = state / "postgres.lock"
@@ -273,7 +285,7 @@ def lock(state: Path) -> int:
     except BlockingIOError:
         owner = os.read(descriptor, 32).decode("ascii", "replace").strip() or "unknown"
         os.close(descriptor)
-        raise FailedPreconditionError(
+        raise StateInUseError(
             f"Another monitord (process {owner}) is using {state}. Stop it, or give this one another folder with "
             "MONITORD_STATE_DIR."
         ) from None

@@ -15,7 +15,6 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from urllib.parse import quote
 
 import asyncpg
 
@@ -24,7 +23,6 @@ from monitord.storage import private_files, stale_server
 from monitord.storage.child_process import ChildProcess
 from monitord.storage.database import connect, disconnect
 
-_USER = _DATABASE = "monitord"
 _INITDB_LIMIT_S = 120.0
 _READY_LIMIT_S = 300.0
 """Recovery after a crash replays up to ``max_wal_size``; slow disks take minutes."""
@@ -82,7 +80,8 @@ class PrivateServer:
         To be called from the main thread, and again after a crash. If it raises, nothing is left running.
 
         Raises:
-            FailedPreconditionError: a sentence that says what stands in the way and what would be right.
+            FailedPreconditionError: a sentence that says what stands in the way and what would be right; a
+                ``StateInUseError`` where it runs already.
             UnavailableError: Postgres did not come up, with its own last words.
 
         """
@@ -136,9 +135,9 @@ class PrivateServer:
         await stale_server.end(files.data, files.account.uid, self._announce)
         sockets = self._sockets = private_files.socket_folder(files)
         await self._launch(files, programs, sockets)
-        dsn = f"postgresql://{_USER}:{quote(secret, safe='')}@/{{}}?host={quote(str(sockets))}&port=5432"
-        await _ensure_database(dsn)
-        return dsn.format(_DATABASE)
+        dsn = private_files.dsn(secret, sockets)
+        await _ensure_database(dsn, private_files.dsn(secret, sockets, "postgres"))
+        return dsn
 
     async def _initialise(self, files: private_files.Files, programs: Path, secret: str) -> None:
         """Run initdb in a folder beside, and rename it when it is whole: a crash in the middle leaves no half."""
@@ -155,7 +154,7 @@ class PrivateServer:
             command = [
                 str(programs / "initdb"),
                 f"--pgdata={partial}",
-                f"--username={_USER}",
+                f"--username={private_files.USER}",
                 f"--pwfile={secret_file}",
                 "--auth-local=scram-sha-256",
                 "--auth-host=reject",
@@ -224,14 +223,14 @@ async def _run(command: list[str], files: private_files.Files, limit_s: float) -
         raise UnavailableError(f"The private database cannot be created ({_reason(process, code)}).")
 
 
-async def _ensure_database(dsn: str) -> None:
+async def _ensure_database(dsn: str, maintenance_dsn: str) -> None:
     try:
-        connection = await connect(dsn.format(_DATABASE))
+        connection = await connect(dsn)
     except FailedPreconditionError as error:
         if not isinstance(error.__cause__, asyncpg.InvalidCatalogNameError):
             raise
-        connection = await connect(dsn.format("postgres"))
-        await connection.execute(f"CREATE DATABASE {_DATABASE}")
+        connection = await connect(maintenance_dsn)
+        await connection.execute(f"CREATE DATABASE {private_files.DATABASE}")
     await disconnect(connection)
 
 

@@ -27,14 +27,14 @@ class Sealer(Protocol):
 def sealed(check: Check, sealer: Sealer, org_id: int, monitor_id: int) -> bytes | None:
     """Return a check's secrets, sealed; None where there are none."""
     found = secrets_of(check)
-    return sealer.seal(msgspec.json.encode(found), _context(org_id, monitor_id)) if found else None
+    return sealer.seal(msgspec.json.encode(found), monitor_context(org_id, monitor_id)) if found else None
 
 
 def unsealed(check: Check, secrets: bytes | None, sealer: Sealer, org_id: int, monitor_id: int) -> Check:
     """Return a stored check with its secrets."""
     if secrets is None:
         return check
-    found = _decode(sealer.unseal(secrets, _context(org_id, monitor_id)))
+    found = _decode(sealer.unseal(secrets, monitor_context(org_id, monitor_id)))
     if isinstance(found, list):
         # As sealed before there were other secrets than headers: their values in order.
         names = (header.name for header in getattr(check, "headers", ()) if header.secret)
@@ -45,23 +45,25 @@ def unsealed(check: Check, secrets: bytes | None, sealer: Sealer, org_id: int, m
     return with_secrets(check, found)
 
 
-def _context(org_id: int, monitor_id: int) -> bytes:
+def monitor_context(org_id: int, monitor_id: int) -> bytes:
+    """Return the place of a monitor's secrets: what is sealed for another doesn't open there."""
     return b"monitors.secrets:%d:%d" % (org_id, monitor_id)
 
 
 def sealed_channel(channel: Channel, sealer: Sealer, org_id: int, contact_id: int) -> bytes | None:
     """Return a channel's secrets, sealed; None where there are none."""
     found = secrets_of(channel)
-    return sealer.seal(msgspec.json.encode(found), _of_contact(org_id, contact_id)) if found else None
+    return sealer.seal(msgspec.json.encode(found), contact_context(org_id, contact_id)) if found else None
 
 
 def unsealed_channel(channel: Channel, secrets: bytes | None, sealer: Sealer, org_id: int, contact_id: int) -> Channel:
     """Return a stored channel with its secrets."""
     if secrets is None:
         return channel
-    found: Secrets = _decode_secrets(sealer.unseal(secrets, _of_contact(org_id, contact_id)))
+    found: Secrets = _decode_secrets(sealer.unseal(secrets, contact_context(org_id, contact_id)))
     return with_secrets(channel, found)
 
 
-def _of_contact(org_id: int, contact_id: int) -> bytes:
+def contact_context(org_id: int, contact_id: int) -> bytes:
+    """Return the place of a contact's secrets."""
     return b"alert_contacts.secrets:%d:%d" % (org_id, contact_id)

@@ -25,6 +25,14 @@ def status(data: Path, pid: int) -> str | None:
     return lines[_STATUS_LINE].strip()
 
 
+def line_of_ready(data: Path, number: int) -> str | None:
+    """Return a line of the lock file, counted from 0, of a Postgres that accepts connections; None: none does."""
+    lines = _lock_file(data)
+    if len(lines) <= max(number, _STATUS_LINE) or lines[_STATUS_LINE].strip() != "ready":
+        return None
+    return lines[number].strip()
+
+
 async def end(data: Path, uid: int, announce: Callable[[str], None]) -> None:
     """End the Postgres that an earlier monitord left running on ``data``, and remove a lock file that means nothing.
 

@@ -34,7 +34,8 @@ class AccountServiceStub:
     """Says of the caller what a new account leaves open: `profile_status` is COMPLETE from then on."""
     ExportAccount: _aio.UnaryStreamMultiCallable[_account_service_pb2.ExportAccountRequest, _account_service_pb2.ExportAccountResponse]
     """Sends everything that monitord keeps about the caller, and what they alone own: their personal organisation, and
-    those of which they are the only member. One at a time for each user.
+    those of which they are the only member. One at a time for each user. By people who have signed in, not by API keys,
+    and from networks that each of these organisations allows.
 
     The chunks, one after the other, are a gzip file of JSON, one object a line, each with a `kind`: `user`, `profile`,
     `membership`, `session` and `api_key` of the caller; then of each organisation `organisation`, `invitation`,
@@ -49,7 +50,7 @@ class AccountServiceStub:
     organisations that go with it are paused, and after a time of grace (MONITORD_ACCOUNT_GRACE_DAYS) it is deleted for
     good, with their personal organisation and those of which they are the only member. Until then they can sign in, and
     CancelAccountDeletion takes it back. FAILED_PRECONDITION without an export of the last 24 hours, for who is the only
-    owner of an organisation that has other members, and for the only administrator of this monitord.
+    owner of an organisation that has other members, and for the only administrator of this monitord. Not by API keys.
     """
     CancelAccountDeletion: _aio.UnaryUnaryMultiCallable[_account_service_pb2.CancelAccountDeletionRequest, _account_service_pb2.CancelAccountDeletionResponse]
     """Takes DeleteAccount back: the monitors that it paused are checked again. API keys stay revoked."""
@@ -132,7 +133,8 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_account_service_pb2.ExportAccountRequest, _abc.AsyncIterator[_account_service_pb2.ExportAccountResponse]],
     ) -> _abc.AsyncIterator[_account_service_pb2.ExportAccountResponse]:
         """Sends everything that monitord keeps about the caller, and what they alone own: their personal organisation, and
-        those of which they are the only member. One at a time for each user.
+        those of which they are the only member. One at a time for each user. By people who have signed in, not by API keys,
+        and from networks that each of these organisations allows.
 
         The chunks, one after the other, are a gzip file of JSON, one object a line, each with a `kind`: `user`, `profile`,
         `membership`, `session` and `api_key` of the caller; then of each organisation `organisation`, `invitation`,
@@ -153,7 +155,7 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         organisations that go with it are paused, and after a time of grace (MONITORD_ACCOUNT_GRACE_DAYS) it is deleted for
         good, with their personal organisation and those of which they are the only member. Until then they can sign in, and
         CancelAccountDeletion takes it back. FAILED_PRECONDITION without an export of the last 24 hours, for who is the only
-        owner of an organisation that has other members, and for the only administrator of this monitord.
+        owner of an organisation that has other members, and for the only administrator of this monitord. Not by API keys.
         """
 
     @_abc_1.abstractmethod

@@ -27,13 +27,15 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from monitord.v1 import auth_pb2 as monitord_dot_v1_dot_auth__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1emonitord/v1/auth_service.proto\x12\x0bmonitord.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16monitord/v1/auth.proto\"\xb5\x01\n\tTokenPair\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12<\n\x18\x61\x63\x63\x65ss_token_expire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rrefresh_token\x18\x03 \x01(\t\x12=\n\x19refresh_token_expire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"/\n\x0cLoginRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"X\n\rLoginResponse\x12&\n\x06tokens\x18\x01 \x01(\x0b\x32\x16.monitord.v1.TokenPair\x12\x1f\n\x04user\x18\x02 \x01(\x0b\x32\x11.monitord.v1.User\"\'\n\x0eRefreshRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\"9\n\x0fRefreshResponse\x12&\n\x06tokens\x18\x01 \x01(\x0b\x32\x16.monitord.v1.TokenPair\"&\n\rLogoutRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\"\x10\n\x0eLogoutResponse\"\x10\n\x0eGetUserRequest\"2\n\x0fGetUserResponse\x12\x1f\n\x04user\x18\x01 \x01(\x0b\x32\x11.monitord.v1.User\"\x93\x01\n\x13\x43reateApiKeyRequest\x12\x14\n\x0c\x64isplay_name\x18\x01 \x01(\t\x12!\n\x05scope\x18\x02 \x01(\x0e\x32\x12.monitord.v1.Scope\x12/\n\x0ctime_to_live\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"L\n\x14\x43reateApiKeyResponse\x12$\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x13.monitord.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\";\n\x12ListApiKeysRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"U\n\x13ListApiKeysResponse\x12%\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x13.monitord.v1.ApiKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"!\n\x13RevokeApiKeyRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x16\n\x14RevokeApiKeyResponse\"+\n\x17LoginWithIdTokenRequest\x12\x10\n\x08id_token\x18\x01 \x01(\t\"x\n\x18LoginWithIdTokenResponse\x12&\n\x06tokens\x18\x01 \x01(\x0b\x32\x16.monitord.v1.TokenPair\x12\x1f\n\x04user\x18\x02 \x01(\x0b\x32\x11.monitord.v1.User\x12\x13\n\x0bis_new_user\x18\x03 \x01(\x08\x32\xf9\x04\n\x0b\x41uthService\x12>\n\x05Login\x12\x19.monitord.v1.LoginRequest\x1a\x1a.monitord.v1.LoginResponse\x12\x44\n\x07Refresh\x12\x1b.monitord.v1.RefreshRequest\x1a\x1c.monitord.v1.RefreshResponse\x12\x41\n\x06Logout\x12\x1a.monitord.v1.LogoutRequest\x1a\x1b.monitord.v1.LogoutResponse\x12\x44\n\x07GetUser\x12\x1b.monitord.v1.GetUserRequest\x1a\x1c.monitord.v1.GetUserResponse\x12S\n\x0c\x43reateApiKey\x12 .monitord.v1.CreateApiKeyRequest\x1a!.monitord.v1.CreateApiKeyResponse\x12P\n\x0bListApiKeys\x12\x1f.monitord.v1.ListApiKeysRequest\x1a .monitord.v1.ListApiKeysResponse\x12S\n\x0cRevokeApiKey\x12 .monitord.v1.RevokeApiKeyRequest\x1a!.monitord.v1.RevokeApiKeyResponse\x12_\n\x10LoginWithIdToken\x12$.monitord.v1.LoginWithIdTokenRequest\x1a%.monitord.v1.LoginWithIdTokenResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1emonitord/v1/auth_service.proto\x12\x0bmonitord.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16monitord/v1/auth.proto\"\xb5\x01\n\tTokenPair\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12<\n\x18\x61\x63\x63\x65ss_token_expire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rrefresh_token\x18\x03 \x01(\t\x12=\n\x19refresh_token_expire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"/\n\x0cLoginRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"X\n\rLoginResponse\x12&\n\x06tokens\x18\x01 \x01(\x0b\x32\x16.monitord.v1.TokenPair\x12\x1f\n\x04user\x18\x02 \x01(\x0b\x32\x11.monitord.v1.User\"\'\n\x0eRefreshRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\"9\n\x0fRefreshResponse\x12&\n\x06tokens\x18\x01 \x01(\x0b\x32\x16.monitord.v1.TokenPair\"&\n\rLogoutRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\"\x10\n\x0eLogoutResponse\"\x10\n\x0eGetUserRequest\"2\n\x0fGetUserResponse\x12\x1f\n\x04user\x18\x01 \x01(\x0b\x32\x11.monitord.v1.User\"\x9a\x02\n\x13\x43reateApiKeyRequest\x12\x14\n\x0c\x64isplay_name\x18\x01 \x01(\t\x12!\n\x05scope\x18\x02 \x01(\x0e\x32\x12.monitord.v1.Scope\x12/\n\x0ctime_to_live\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12<\n\x06labels\x18\x05 \x03(\x0b\x32,.monitord.v1.CreateApiKeyRequest.LabelsEntry\x12\x18\n\x10\x61llowed_networks\x18\x06 \x03(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"L\n\x14\x43reateApiKeyResponse\x12$\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x13.monitord.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\";\n\x12ListApiKeysRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"U\n\x13ListApiKeysResponse\x12%\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x13.monitord.v1.ApiKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"!\n\x13RevokeApiKeyRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x16\n\x14RevokeApiKeyResponse\"+\n\x17LoginWithIdTokenRequest\x12\x10\n\x08id_token\x18\x01 \x01(\t\"x\n\x18LoginWithIdTokenResponse\x12&\n\x06tokens\x18\x01 \x01(\x0b\x32\x16.monitord.v1.TokenPair\x12\x1f\n\x04user\x18\x02 \x01(\x0b\x32\x11.monitord.v1.User\x12\x13\n\x0bis_new_user\x18\x03 \x01(\x08\x32\xf9\x04\n\x0b\x41uthService\x12>\n\x05Login\x12\x19.monitord.v1.LoginRequest\x1a\x1a.monitord.v1.LoginResponse\x12\x44\n\x07Refresh\x12\x1b.monitord.v1.RefreshRequest\x1a\x1c.monitord.v1.RefreshResponse\x12\x41\n\x06Logout\x12\x1a.monitord.v1.LogoutRequest\x1a\x1b.monitord.v1.LogoutResponse\x12\x44\n\x07GetUser\x12\x1b.monitord.v1.GetUserRequest\x1a\x1c.monitord.v1.GetUserResponse\x12S\n\x0c\x43reateApiKey\x12 .monitord.v1.CreateApiKeyRequest\x1a!.monitord.v1.CreateApiKeyResponse\x12P\n\x0bListApiKeys\x12\x1f.monitord.v1.ListApiKeysRequest\x1a .monitord.v1.ListApiKeysResponse\x12S\n\x0cRevokeApiKey\x12 .monitord.v1.RevokeApiKeyRequest\x1a!.monitord.v1.RevokeApiKeyResponse\x12_\n\x10LoginWithIdToken\x12$.monitord.v1.LoginWithIdTokenRequest\x1a%.monitord.v1.LoginWithIdTokenResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'monitord.v1.auth_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_CREATEAPIKEYREQUEST_LABELSENTRY']._loaded_options = None
+  _globals['_CREATEAPIKEYREQUEST_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_TOKENPAIR']._serialized_start=137
   _globals['_TOKENPAIR']._serialized_end=318
   _globals['_LOGINREQUEST']._serialized_start=320
@@ -53,21 +55,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETUSERRESPONSE']._serialized_start=635
   _globals['_GETUSERRESPONSE']._serialized_end=685
   _globals['_CREATEAPIKEYREQUEST']._serialized_start=688
-  _globals['_CREATEAPIKEYREQUEST']._serialized_end=835
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=837
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=913
-  _globals['_LISTAPIKEYSREQUEST']._serialized_start=915
-  _globals['_LISTAPIKEYSREQUEST']._serialized_end=974
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=976
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=1061
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=1063
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=1096
-  _globals['_REVOKEAPIKEYRESPONSE']._serialized_start=1098
-  _globals['_REVOKEAPIKEYRESPONSE']._serialized_end=1120
-  _globals['_LOGINWITHIDTOKENREQUEST']._serialized_start=1122
-  _globals['_LOGINWITHIDTOKENREQUEST']._serialized_end=1165
-  _globals['_LOGINWITHIDTOKENRESPONSE']._serialized_start=1167
-  _globals['_LOGINWITHIDTOKENRESPONSE']._serialized_end=1287
-  _globals['_AUTHSERVICE']._serialized_start=1290
-  _globals['_AUTHSERVICE']._serialized_end=1923
+  _globals['_CREATEAPIKEYREQUEST']._serialized_end=970
+  _globals['_CREATEAPIKEYREQUEST_LABELSENTRY']._serialized_start=925
+  _globals['_CREATEAPIKEYREQUEST_LABELSENTRY']._serialized_end=970
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=972
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=1048
+  _globals['_LISTAPIKEYSREQUEST']._serialized_start=1050
+  _globals['_LISTAPIKEYSREQUEST']._serialized_end=1109
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=1111
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=1196
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=1198
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=1231
+  _globals['_REVOKEAPIKEYRESPONSE']._serialized_start=1233
+  _globals['_REVOKEAPIKEYRESPONSE']._serialized_end=1255
+  _globals['_LOGINWITHIDTOKENREQUEST']._serialized_start=1257
+  _globals['_LOGINWITHIDTOKENREQUEST']._serialized_end=1300
+  _globals['_LOGINWITHIDTOKENRESPONSE']._serialized_start=1302
+  _globals['_LOGINWITHIDTOKENRESPONSE']._serialized_end=1422
+  _globals['_AUTHSERVICE']._serialized_start=1425
+  _globals['_AUTHSERVICE']._serialized_end=2058
 # @@protoc_insertion_point(module_scope)

@@ -168,7 +168,7 @@ class UpdateOrganisationRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields to change: `display_name`. Empty: those that are set. `*`: all."""
+        """Which fields to change: `display_name`, `allowed_networks`. Empty: those that are set. `*`: all."""
 
     def __init__(
         self,

@@ -1,7 +1,6 @@
 """When much goes wrong at once: the database, the mail server, ten thousand monitors (I3, I4, I16, I17, I20)."""
 
 import asyncio
-import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -22,6 +21,7 @@ from monitord.storage.monitors import wall_clock
 from monitord.storage.private_server import PrivateServer
 from tests.integration.alerting.conftest import ACCEPTED, REFUSED, Desk
 from tests.integration.ledger.conftest import World, adopt, record_all, running, until
+from tests.support.scratch import scratch
 from tests.support.stored import organisation
 
 DOWN, UP = Verdict.DOWN, Verdict.UP
@@ -78,7 +78,7 @@ class Post:
 
 async def test_postgres_goes_while_a_message_is_on_its_way_and_comes_back(tmp_path: Path) -> None:
     """(I4, I17): what was accepted meanwhile is recorded afterwards, and not sent again; nothing else is lost."""
-    with tempfile.TemporaryDirectory(prefix="monitord-outage-") as folder:
+    with scratch("monitord-outage-") as folder:
         server = PrivateServer(Path(folder), settings={"fsync": "off", "shared_buffers": "16MB"})
         dsn = await server.start()
         await migrate(dsn)

@@ -70,7 +70,13 @@ class Identity:
         self.letters: list[Letter] = []
         changed = self.authenticator.forget_member
         members = MembershipStore(database)
-        self.organisations = Organisations(OrganisationStore(database), members, now=clock.now, changed=changed)
+        self.organisations = Organisations(
+            OrganisationStore(database),
+            members,
+            now=clock.now,
+            changed=changed,
+            fenced=self.authenticator.forget_organisation,
+        )
         self.invitations = Invitations(
             members,
             InvitationStore(database),

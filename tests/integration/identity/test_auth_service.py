@@ -26,6 +26,7 @@ from monitord.storage.requests import RequestLedger
 from monitord.v1 import auth_pb2, auth_service_pb2_grpc
 from monitord.v1 import auth_service_pb2 as pb
 from tests.integration.identity.conftest import ADMIN, PASSWORD, Identity
+from tests.support.rpc_server import NOWHERE, UNLIMITED
 
 
 class _Meter:
@@ -58,6 +59,8 @@ async def client(identity: Identity) -> AsyncIterator[Client]:
         RULES,
         unary=CallLimit("calls", per_caller=100, in_all=100),
         streams=CallLimit("streams", per_caller=100, in_all=100),
+        rates=UNLIMITED,
+        reach=NOWHERE,
     )
     server = grpc.aio.server(interceptors=[edge])
     handler = AuthHandler(

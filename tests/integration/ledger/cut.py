@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
-import tempfile
 from collections.abc import AsyncIterator
 from enum import Enum
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
+
+from tests.support.scratch import scratch
 
 _COMMIT = b"COMMIT;\x00"
 
@@ -75,7 +76,7 @@ class Proxy:
 
 @contextlib.asynccontextmanager
 async def proxy(dsn: str) -> AsyncIterator[Proxy]:
-    with tempfile.TemporaryDirectory(prefix="monitord-cut-") as folder:
+    with scratch("monitord-cut-") as folder:
         made = Proxy(dsn, Path(folder))
         async with made.serving():
             yield made

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from monitord.storage.migrate import migrate
 from monitord.storage.private_server import PrivateServer
 from tests.integration.ledger.conftest import World, record_all, running, until
 from tests.integration.ledger.cut import Cut, proxy
+from tests.support.scratch import scratch
 from tests.support.stored import organisation
 
 UP, DOWN = Verdict.UP, Verdict.DOWN
@@ -70,7 +70,7 @@ async def test_a_parking_whose_answer_is_lost_happens_once(world: World, databas
 
 @contextlib.asynccontextmanager
 async def own_server() -> AsyncIterator[tuple[PrivateServer, str]]:
-    with tempfile.TemporaryDirectory(prefix="monitord-outage-") as folder:
+    with scratch("monitord-outage-") as folder:
         server = PrivateServer(Path(folder), settings={"fsync": "off", "shared_buffers": "16MB"})
         try:
             dsn = await server.start()

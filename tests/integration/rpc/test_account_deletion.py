@@ -265,6 +265,21 @@ async def test_an_export_that_is_cut_is_none(api: Api) -> None:
     assert await exported_at(api) is None
 
 
+async def test_a_key_or_a_network_that_is_not_allowed_takes_nothing_along(api: Api) -> None:
+    """(T9): a key is for its own organisation, and an organisation may be fenced."""
+    key = await key_of(api, api.bob.metadata)
+    for call in (export(api, key), leave(api, key), come_back(api, key)):
+        assert (await refusal(call)).code == StatusCode.PERMISSION_DENIED
+    alone = await team_of(api, api.bob.metadata, "bob's team")
+    async with api.database.transaction() as tx:
+        await tx.execute(
+            "UPDATE organisations SET allowed_networks = '{192.0.2.0/24}' WHERE id = $1", int(alone[-1][1])
+        )
+    refused = await refusal(export(api))
+    assert (refused.code, refused.reason) == (StatusCode.PERMISSION_DENIED, "ADDRESS_NOT_ALLOWED")
+    assert await exported_at(api) is None
+
+
 async def test_deleting_asks_for_an_export_and_for_who_it_is(api: Api) -> None:
     for fields, code, says in (
         ({"confirm_email": "eve@example.org"}, StatusCode.FAILED_PRECONDITION, "confirm_email"),

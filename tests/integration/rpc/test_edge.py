@@ -25,7 +25,7 @@ from monitord.v1 import (
     monitor_service_pb2,
     monitor_service_pb2_grpc,
 )
-from tests.support.rpc_server import UNLIMITED, FakeMeter, Refusal, refusal
+from tests.support.rpc_server import NOWHERE, UNLIMITED, FakeMeter, Refusal, refusal
 
 GET = "/monitord.v1.MonitorService/GetMonitor"
 CREATE = "/monitord.v1.MonitorService/CreateMonitor"
@@ -44,7 +44,7 @@ _USERS = {
 
 
 class Doorman:
-    async def authenticate(self, authorization: str | None, org_id: int | None = None) -> Principal:
+    async def authenticate(self, authorization: str | None, org_id: int | None = None, address: str = "") -> Principal:
         if authorization not in _USERS:
             raise UnauthenticatedError("who are you?")
         known = _USERS[authorization]
@@ -116,6 +116,7 @@ async def gate() -> AsyncIterator[Gate]:
         unary=CallLimit("calls", per_caller=2, in_all=3),
         streams=CallLimit("streams", per_caller=1, in_all=2),
         rates=UNLIMITED,
+        reach=NOWHERE,
     )
     server = grpc.aio.server(interceptors=[edge], options=[("grpc.max_receive_message_length", 262_144)])
     monitor_service_pb2_grpc.add_MonitorServiceServicer_to_server(monitors, server)

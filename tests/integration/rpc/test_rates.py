@@ -77,9 +77,9 @@ async def test_a_flood_of_invented_keys_shuts_nobody_out_who_was_in(
     looked_up: list[str | None] = []
     authenticate = api.identity.authenticator.authenticate
 
-    async def counted(authorization: str | None) -> Any:
+    async def counted(authorization: str | None, *where: Any) -> Any:
         looked_up.append(authorization)
-        return await authenticate(authorization)
+        return await authenticate(authorization, *where)
 
     monkeypatch.setattr(api.identity.authenticator, "authenticate", counted)
     await listed(api, api.ann.metadata)

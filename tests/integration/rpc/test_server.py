@@ -24,7 +24,7 @@ from monitord.rpc.organisations import OrganisationService
 from monitord.rpc.server import SERVICE_NAMES, BindError, RpcServer, Services
 from monitord.v1 import auth_service_pb2_grpc, monitor_service_pb2, monitor_service_pb2_grpc
 from tests.integration.rpc.test_edge import ANN, CheckLogs, Doorman, Monitors, Watched
-from tests.support.rpc_server import UNLIMITED, FakeMeter, FakeReadiness, refusal
+from tests.support.rpc_server import NOWHERE, UNLIMITED, FakeMeter, FakeReadiness, refusal
 
 SERVING, NOT_SERVING, UNKNOWN = 1, 2, 3
 
@@ -102,7 +102,7 @@ def server(readiness: FakeReadiness | None = None, monitors: Monitors | None = N
         organisations=Organisations(),
         audit=AuditService(AuditLog()),
     )
-    wish: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "tls": None, "rates": UNLIMITED} | changes
+    wish: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "tls": None, "rates": UNLIMITED, "reach": NOWHERE} | changes
     return RpcServer(
         services, authenticator=Doorman(), meter=FakeMeter(), readiness=readiness or FakeReadiness(), **wish
     )

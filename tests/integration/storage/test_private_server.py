@@ -19,6 +19,7 @@ from monitord.domain.errors import FailedPreconditionError, UnavailableError
 from monitord.storage import private_files, stale_server
 from monitord.storage.database import Database, connect, disconnect
 from monitord.storage.private_server import PrivateServer
+from tests.support.scratch import scratch
 
 _LIMIT_S = 60
 _PYTHON = Path(sys.executable).resolve()
@@ -40,7 +41,7 @@ only_linux = pytest.mark.skipif(sys.platform != "linux", reason="needs the paren
 @pytest.fixture
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A state folder that does not exist yet, with a name that needs care everywhere."""
-    with tempfile.TemporaryDirectory(prefix="monitord-test-") as folder:
+    with scratch() as folder:
         Path(folder).chmod(0o711)
         # A socket's folder that a killed server leaves behind goes with the rest.
         monkeypatch.setenv("TMPDIR", folder)
@@ -51,7 +52,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def made() -> Iterator[Path]:
     """A state folder with a database in it, to be copied: making one is what takes long."""
-    with tempfile.TemporaryDirectory(prefix="monitord-test-") as folder, asyncio.Runner() as runner:
+    with scratch() as folder, asyncio.Runner() as runner:
         server = _server(Path(folder))
         runner.run(server.start())
         runner.run(server.stop())
@@ -320,7 +321,7 @@ async def test_works_for_an_ordinary_user() -> None:
     if not private_files.Account(nobody.pw_uid, nobody.pw_gid).runs(_PYTHON):
         pytest.skip("another user cannot run this Python")
     become = f"import os; os.setgroups([]); os.setgid({nobody.pw_gid}); os.setuid({nobody.pw_uid})\n"
-    with tempfile.TemporaryDirectory(prefix="monitord-test-") as folder:
+    with scratch() as folder:
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
         async with _running(Path(folder) / "state", become) as (process, dsn, pid):
             assert await _fetchval(dsn, "SELECT 1") == 1

@@ -1,4 +1,5 @@
 import asyncio
+import ipaddress
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from uuid import UUID, uuid4
@@ -6,11 +7,17 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
-from monitord.domain.errors import NotFoundError, ResourceExhaustedError, UnauthenticatedError, UnavailableError
+from monitord.domain.errors import (
+    AddressNotAllowedError,
+    NotFoundError,
+    ResourceExhaustedError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 from monitord.domain.instant import DAY, MINUTE, SECOND, Instant
 from monitord.domain.organisation import Role
 from monitord.identity import api_keys
-from monitord.identity.authenticator import ApiKeyState, Authenticator, Membership, SessionState
+from monitord.identity.authenticator import ApiKeyState, Authenticator, Membership, Seat, SessionState
 from monitord.identity.credential_cache import TTL_S
 from monitord.identity.principal import ApiKeyCredential, Principal, Scope, SessionCredential
 from monitord.identity.tokens import Tokens
@@ -26,7 +33,7 @@ class FakeDatabase:
     def __init__(self) -> None:
         self.keys: dict[str, ApiKeyState] = {}
         self.sessions: dict[UUID, SessionState] = {}
-        self.members: dict[Membership, Role] = {Membership(7, 70): Role.OWNER}
+        self.members: dict[Membership, Seat] = {Membership(7, 70): Seat(Role.OWNER)}
         self.queries = 0
         self.at_once = 0
         self.most_at_once = 0
@@ -45,7 +52,7 @@ class FakeDatabase:
             await asyncio.sleep(self.slow_s)
             return found
 
-    async def role_of(self, member: Membership) -> Role | None:
+    async def seat_of(self, member: Membership) -> Seat | None:
         async with self._query():
             found = self.members.get(member)
             await asyncio.sleep(self.slow_s)
@@ -88,7 +95,7 @@ class World:
             user_id=7,
             org_id=70,
             scope=scope,
-            role=role,
+            seat=Seat(role),
             digest=api_keys.digest(text),
             expires_at=expires_at,
         )
@@ -168,14 +175,15 @@ async def test_the_answer_does_not_tell_an_unknown_key_from_a_revoked_expired_or
     assert world.used == []
 
 
-async def test_a_credential_in_use_costs_one_query_in_ten_seconds(world: World) -> None:
-    for _, header in (world.add_key(), world.add_session()):
+async def test_a_credential_in_use_costs_a_query_in_ten_seconds(world: World) -> None:
+    # A session has its user's place in the organisation asked for, too.
+    for (_, header), each_time in ((world.add_key(), 1), (world.add_session(), 2)):
         world.database.queries = 0
         begun = asyncio.get_running_loop().time()
         while asyncio.get_running_loop().time() - begun < 3 * TTL_S - 0.5:
             await world.authenticator.authenticate(header)
             await asyncio.sleep(0.1)
-        assert world.database.queries == 3
+        assert world.database.queries == 3 * each_time
 
 
 async def test_calls_at_the_same_time_share_one_query(world: World) -> None:
@@ -359,7 +367,7 @@ async def test_a_cancelled_lookup_leaves_the_others_their_answer(world: World) -
 
 def test_no_digest_is_in_the_representation() -> None:
     state = ApiKeyState(
-        key_id="k", user_id=1, org_id=1, scope=Scope.READ, role=Role.OWNER, digest=b"swordfish", expires_at=None
+        key_id="k", user_id=1, org_id=1, scope=Scope.READ, seat=Seat(Role.OWNER), digest=b"swordfish", expires_at=None
     )
 
     assert "swordfish" not in repr(state)
@@ -367,7 +375,7 @@ def test_no_digest_is_in_the_representation() -> None:
 
 async def test_a_user_acts_in_their_own_organisation_unless_they_say_otherwise(world: World) -> None:
     _, header = world.add_session()
-    world.database.members[Membership(7, 71)] = Role.VIEWER
+    world.database.members[Membership(7, 71)] = Seat(Role.VIEWER)
 
     own = await world.authenticator.authenticate(header)
     there = await world.authenticator.authenticate(header, 71)
@@ -381,8 +389,8 @@ async def test_nobody_acts_where_they_are_no_member(world: World) -> None:
     """T9, T10: what a call asks for gives nobody anything."""
     _, session = world.add_session()
     _, key = world.add_key()
-    world.database.members[Membership(8, 72)] = Role.OWNER
-    world.database.members[Membership(7, 71)] = Role.OWNER
+    world.database.members[Membership(8, 72)] = Seat(Role.OWNER)
+    world.database.members[Membership(7, 71)] = Seat(Role.OWNER)
 
     for header, org_id in ((session, 72), (session, 99), (key, 71), (key, 72)):
         with pytest.raises(NotFoundError):
@@ -400,7 +408,7 @@ async def test_a_changed_membership_counts_at_once_and_ends_streams(world: World
     """T12: here at once; what another process changed, within the time that roles are remembered."""
     key_id, key = world.add_key()
     _, session = world.add_session()
-    world.database.members[Membership(7, 71)] = Role.EDITOR
+    world.database.members[Membership(7, 71)] = Seat(Role.EDITOR)
     by_key = await world.authenticator.authenticate(key)
     there = await world.authenticator.authenticate(session, 71)
     streams = [asyncio.create_task(world.authenticator.wait_until_invalid(each)) for each in (by_key, there)]
@@ -420,7 +428,7 @@ async def test_a_changed_membership_counts_at_once_and_ends_streams(world: World
 
 async def test_a_stream_elsewhere_stands_while_the_database_is_away(world: World) -> None:
     _, session = world.add_session()
-    world.database.members[Membership(7, 71)] = Role.EDITOR
+    world.database.members[Membership(7, 71)] = Seat(Role.EDITOR)
     there = await world.authenticator.authenticate(session, 71)
     own = await world.authenticator.authenticate(session)
     world.database.away = True
@@ -428,3 +436,50 @@ async def test_a_stream_elsewhere_stands_while_the_database_is_away(world: World
 
     assert await world.authenticator.still_valid(there)
     assert await world.authenticator.still_valid(own)
+
+
+OFFICE = (ipaddress.ip_network("192.0.2.0/24"), ipaddress.ip_network("2001:db8::/32"))
+
+
+@pytest.mark.parametrize("address", ["192.0.2.7", "2001:db8::7", "::ffff:192.0.2.7"])
+async def test_an_allow_list_lets_its_networks_in(world: World, address: str) -> None:
+    key_id, key = world.add_key()
+    _, session = world.add_session()
+    world.database.members[Membership(7, 70)] = Seat(Role.OWNER, OFFICE)
+    world.database.keys[key_id] = msgspec.structs.replace(world.database.keys[key_id], networks=OFFICE)
+
+    for header in (key, session):
+        assert (await world.authenticator.authenticate(header, None, address)).address == address
+
+
+@pytest.mark.parametrize("address", ["198.51.100.1", "2001:db9::1", "unix", "", "192.0.2"])
+async def test_an_allow_list_lets_nobody_else_in(world: World, address: str) -> None:
+    """Whoever has no address is nowhere: not everywhere."""
+    own_id, own = world.add_key()
+    _, elsewhere = world.add_session()
+    world.database.keys[own_id] = msgspec.structs.replace(world.database.keys[own_id], networks=OFFICE)
+    theirs_id, theirs = world.add_key()
+    world.database.keys[theirs_id] = msgspec.structs.replace(
+        world.database.keys[theirs_id], seat=Seat(Role.OWNER, OFFICE)
+    )
+    world.database.members[Membership(7, 70)] = Seat(Role.OWNER, OFFICE)
+
+    for header in (own, theirs, elsewhere):
+        with pytest.raises(AddressNotAllowedError):
+            await world.authenticator.authenticate(header, None, address)
+
+
+async def test_a_new_allow_list_ends_streams_from_elsewhere(world: World) -> None:
+    key_id, key = world.add_key()
+    _, session = world.add_session()
+    inside = await world.authenticator.authenticate(session, None, "192.0.2.7")
+    outside = await world.authenticator.authenticate(session, None, "198.51.100.1")
+    by_key = await world.authenticator.authenticate(key, None, "198.51.100.1")
+
+    world.database.members[Membership(7, 70)] = Seat(Role.OWNER, OFFICE)
+    world.database.keys[key_id] = msgspec.structs.replace(world.database.keys[key_id], seat=Seat(Role.OWNER, OFFICE))
+    world.authenticator.forget_organisation(70)
+
+    assert await world.authenticator.still_valid(inside)
+    assert not await world.authenticator.still_valid(outside)
+    assert not await world.authenticator.still_valid(by_key)

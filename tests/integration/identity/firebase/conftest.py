@@ -23,7 +23,7 @@ from monitord.v1 import auth_service_pb2 as pb
 from tests.integration.identity.conftest import Identity
 from tests.support.firebase_emulator import Emulator, running_emulator
 from tests.support.google_keys import PROJECT, Google, running_google
-from tests.support.rpc_server import FakeMeter
+from tests.support.rpc_server import NOWHERE, UNLIMITED, FakeMeter
 
 EMULATED = "FIREBASE_AUTH_EMULATOR_HOST"
 
@@ -76,7 +76,9 @@ async def world_of(database: Database, account: str, *, development: bool) -> As
     handler = AuthHandler(identity.sessions, identity.accounts, RequestLedger(database), sign_in)
     limit = CallLimit("calls", per_caller=100, in_all=100)
     server = grpc.aio.server(
-        interceptors=[Edge(identity.authenticator, FakeMeter(), RULES, unary=limit, streams=limit)]
+        interceptors=[
+            Edge(identity.authenticator, FakeMeter(), RULES, unary=limit, streams=limit, rates=UNLIMITED, reach=NOWHERE)
+        ]
     )
     auth_service_pb2_grpc.add_AuthServiceServicer_to_server(handler, server)
     port = server.add_insecure_port("127.0.0.1:0")

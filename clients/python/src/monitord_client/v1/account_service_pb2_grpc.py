@@ -164,7 +164,8 @@ class AccountServiceServicer:
 
     def ExportAccount(self, request, context):
         """Sends everything that monitord keeps about the caller, and what they alone own: their personal organisation, and
-        those of which they are the only member. One at a time for each user.
+        those of which they are the only member. One at a time for each user. By people who have signed in, not by API keys,
+        and from networks that each of these organisations allows.
 
         The chunks, one after the other, are a gzip file of JSON, one object a line, each with a `kind`: `user`, `profile`,
         `membership`, `session` and `api_key` of the caller; then of each organisation `organisation`, `invitation`,
@@ -183,7 +184,7 @@ class AccountServiceServicer:
         organisations that go with it are paused, and after a time of grace (MONITORD_ACCOUNT_GRACE_DAYS) it is deleted for
         good, with their personal organisation and those of which they are the only member. Until then they can sign in, and
         CancelAccountDeletion takes it back. FAILED_PRECONDITION without an export of the last 24 hours, for who is the only
-        owner of an organisation that has other members, and for the only administrator of this monitord.
+        owner of an organisation that has other members, and for the only administrator of this monitord. Not by API keys.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -62,6 +62,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE. Firebase does not answer, so nobody can be asked whether an ID token is good; retry. Example: this
     server has lost its way to the internet.
     """
+    ERROR_REASON_ADDRESS_NOT_ALLOWED: _ErrorReason.ValueType  # 18
+    """PERMISSION_DENIED. The network address of the call is not in the allow list of the organisation, or of the API key.
+    Example: a key for one server, used from another.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the `reason` of the google.rpc.ErrorInfo that every error carries, with domain `monitord`.
@@ -107,5 +111,9 @@ ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 16
 ERROR_REASON_IDENTITY_PROVIDER_UNAVAILABLE: ErrorReason.ValueType  # 17
 """UNAVAILABLE. Firebase does not answer, so nobody can be asked whether an ID token is good; retry. Example: this
 server has lost its way to the internet.
+"""
+ERROR_REASON_ADDRESS_NOT_ALLOWED: ErrorReason.ValueType  # 18
+"""PERMISSION_DENIED. The network address of the call is not in the allow list of the organisation, or of the API key.
+Example: a key for one server, used from another.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

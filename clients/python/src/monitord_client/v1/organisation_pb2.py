@@ -25,19 +25,19 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1emonitord/v1/organisation.proto\x12\x0bmonitord.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa2\x01\n\x0cOrganisation\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x10\n\x08personal\x18\x03 \x01(\x08\x12\x1f\n\x04role\x18\x04 \x01(\x0e\x32\x11.monitord.v1.Role\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x06 \x01(\t\"\x8b\x01\n\x06Member\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x11\n\tfull_name\x18\x03 \x01(\t\x12\x1f\n\x04role\x18\x04 \x01(\x0e\x32\x11.monitord.v1.Role\x12-\n\tjoin_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf2\x01\n\nInvitation\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x17\n\x0forganisation_id\x18\x02 \x01(\x03\x12\x19\n\x11organisation_name\x18\x03 \x01(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\x1f\n\x04role\x18\x05 \x01(\x0e\x32\x11.monitord.v1.Role\x12\x12\n\ninvited_by\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*^\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_VIEWER\x10\x01\x12\x0f\n\x0bROLE_EDITOR\x10\x02\x12\x0e\n\nROLE_ADMIN\x10\x03\x12\x0e\n\nROLE_OWNER\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1emonitord/v1/organisation.proto\x12\x0bmonitord.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbc\x01\n\x0cOrganisation\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x10\n\x08personal\x18\x03 \x01(\x08\x12\x1f\n\x04role\x18\x04 \x01(\x0e\x32\x11.monitord.v1.Role\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x06 \x01(\t\x12\x18\n\x10\x61llowed_networks\x18\x08 \x03(\t\"\x8b\x01\n\x06Member\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x11\n\tfull_name\x18\x03 \x01(\t\x12\x1f\n\x04role\x18\x04 \x01(\x0e\x32\x11.monitord.v1.Role\x12-\n\tjoin_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf2\x01\n\nInvitation\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x17\n\x0forganisation_id\x18\x02 \x01(\x03\x12\x19\n\x11organisation_name\x18\x03 \x01(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\x1f\n\x04role\x18\x05 \x01(\x0e\x32\x11.monitord.v1.Role\x12\x12\n\ninvited_by\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*^\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_VIEWER\x10\x01\x12\x0f\n\x0bROLE_EDITOR\x10\x02\x12\x0e\n\nROLE_ADMIN\x10\x03\x12\x0e\n\nROLE_OWNER\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'monitord.v1.organisation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=632
-  _globals['_ROLE']._serialized_end=726
+  _globals['_ROLE']._serialized_start=658
+  _globals['_ROLE']._serialized_end=752
   _globals['_ORGANISATION']._serialized_start=81
-  _globals['_ORGANISATION']._serialized_end=243
-  _globals['_MEMBER']._serialized_start=246
-  _globals['_MEMBER']._serialized_end=385
-  _globals['_INVITATION']._serialized_start=388
-  _globals['_INVITATION']._serialized_end=630
+  _globals['_ORGANISATION']._serialized_end=269
+  _globals['_MEMBER']._serialized_start=272
+  _globals['_MEMBER']._serialized_end=411
+  _globals['_INVITATION']._serialized_start=414
+  _globals['_INVITATION']._serialized_end=656
 # @@protoc_insertion_point(module_scope)

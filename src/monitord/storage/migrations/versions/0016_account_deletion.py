@@ -3,7 +3,7 @@
 from monitord.storage.migrations.script import execute
 
 revision = "0016"
-down_revision = "0012"
+down_revision = "0014"
 
 
 def upgrade() -> None:
