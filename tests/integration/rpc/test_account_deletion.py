@@ -396,6 +396,10 @@ async def test_the_only_owner_of_what_is_shared_stays(api: Api) -> None:
     assert (
         await refusal(api.organisations.LeaveOrganisation(gone, metadata=there))
     ).code == StatusCode.FAILED_PRECONDITION
+    async with api.database.transaction() as tx:
+        await tx.execute("UPDATE users SET role = 'USER'")
+    refused = await refusal(leave(api, ann, confirm_email=ADMIN))
+    assert (refused.code, "'Shop & Co'" in refused.message) == (StatusCode.FAILED_PRECONDITION, True)
 
 
 async def test_the_only_administrator_stays(api: Api) -> None:
