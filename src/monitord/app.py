@@ -247,7 +247,7 @@ class App:
                 contacts=self._notification.contact_service(requests, self._policy),
                 incidents=self._notification.incident_service(self._identification.authenticator, self._clock.now),
                 alerts=self._notification.alert_service(),
-                accounts=self._identification.account_service(),
+                accounts=self._identification.account_service(engine),
                 organisations=self._identification.organisation_service(RequestLedger(self._database), engine),
                 audit=AuditService(AuditLog(tenants)),
                 maintenance=MaintenanceService(
@@ -306,6 +306,7 @@ class App:
             ("the listener for hints", self._hints.run),
             ("the census", self._census.run),
             ("the upkeep of keys and sessions", self._identification.upkeep.run),
+            ("the deletion of accounts", self._identification.purge.run),
             ("the collector of garbage", self._collector.run),
         ]
         if self._certificate is not None:

@@ -10,6 +10,7 @@ from monitord.domain.instant import Instant
 from monitord.domain.letter import Letter
 from monitord.domain.plan import Bounds, Usage
 from monitord.firebase import Firebase
+from monitord.identity.account_deletion import AccountDeletion
 from monitord.identity.accounts import Accounts
 from monitord.identity.address_proofs import AddressProofs
 from monitord.identity.authenticator import Authenticator
@@ -25,12 +26,16 @@ from monitord.identity.upkeep import Upkeep
 from monitord.identity.vault import Vault
 from monitord.pages.accounts import AccountPages
 from monitord.pages.invitations import InvitationPages
+from monitord.rpc.account_export import AccountFile
 from monitord.rpc.accounts import AccountService
 from monitord.rpc.auth import AuthHandler, RequestLedger
 from monitord.rpc.engine import Engine
 from monitord.rpc.organisations import OrganisationService
 from monitord.rpc.rates import CallRates, Rate
 from monitord.settings import Settings
+from monitord.storage.account_deletion import AccountDeletionStore
+from monitord.storage.account_export import AccountExport
+from monitord.storage.account_purge import AccountPurge
 from monitord.storage.accounts import AccountStore
 from monitord.storage.address_proofs import AddressProofStore
 from monitord.storage.api_keys import ApiKeyStore
@@ -77,6 +82,7 @@ class Identification:
             on_use=self.upkeep.note_use,
             firebase=None if self._firebase is None else self._firebase.bearers,
         )
+        self._build_deletion(settings, database, vault, throttle, now=now, post=post)
         ended = self.authenticator.forget
         self.accounts = Accounts(store, ApiKeyStore(database), self._passwords, now=now, ended=ended)
         self._callers_accounts = Accounts(
@@ -115,6 +121,30 @@ class Identification:
             welcome=None if self._firebase is None else self._firebase.welcome,
         )
 
+    def _build_deletion(
+        self,
+        settings: Settings,
+        database: Database,
+        vault: Vault,
+        throttle: LoginThrottle,
+        *,
+        now: Callable[[], Instant],
+        post: Callable[[Letter], None] | None,
+    ) -> None:
+        """Build what people leave by; wrong passwords count with those of signing in."""
+        ended = self.authenticator.forget
+        self._deletion = AccountDeletion(
+            AccountDeletionStore(database, vault),
+            self._passwords,
+            throttle,
+            grace_days=settings.account_grace_days,
+            post=post,
+            now=now,
+            ended=ended,
+        )
+        self._file = AccountFile(AccountExport(database, vault), self.authenticator)
+        self.purge = AccountPurge(database, ended=ended, left=self.authenticator.forget_member, clock=now)
+
     def _build_organisations(
         self,
         database: Database,
@@ -137,9 +167,9 @@ class Identification:
         """Return what serves signing in and keys."""
         return AuthHandler(self._sessions, self._callers_accounts, requests, self._id_tokens)
 
-    def account_service(self) -> AccountService:
+    def account_service(self, engine: Engine) -> AccountService:
         """Return what serves accounts."""
-        return AccountService(self._registration, self._callers_accounts)
+        return AccountService(self._registration, self._callers_accounts, self._deletion, self._file, engine)
 
     def organisation_service(self, requests: RequestLedger, engine: Engine) -> OrganisationService:
         """Return what serves organisations and their members."""

@@ -12,6 +12,13 @@ _PLAN = re.compile(r"[A-Z][A-Z0-9_]{0,30}")
 class AccountSettings(BaseModel):
     """Who may have an account. A part of ``Settings``."""
 
+    account_grace_days: int = Field(
+        14,
+        ge=0,
+        le=90,
+        description="How many days somebody who deletes their account (DeleteAccount) can come back; 0: it is deleted "
+        "within a minute.",
+    )
     audit_retention_days: int = Field(
         365, ge=1, le=3650, description="How long the audit log (ListAuditEvents) is kept, in days."
     )

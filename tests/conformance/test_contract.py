@@ -127,6 +127,7 @@ def test_no_method_takes_a_stream_of_its_callers_but_reflection() -> None:
 _OWN_AFFAIRS = {
     *("Logout", "CreateApiKey", "ListApiKeys", "RevokeApiKey", "ChangePassword", "InviteUser", "UpdateUser"),
     *("ListSessions", "RevokeSession", "CreateOrganisation", "ListOrganisations", "LeaveOrganisation"),
+    *("CompleteProfile", "DeleteAccount", "CancelAccountDeletion"),
     *("ListOwnInvitations", "AcceptInvitation", "DeclineInvitation"),
 }
 """What a caller does about themselves: their role in the organisation plays no part."""

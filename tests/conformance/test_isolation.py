@@ -1,5 +1,6 @@
 """(T9): every method with every field that names something, called as another user."""
 
+import gzip
 from collections.abc import Iterator
 from typing import Any
 
@@ -275,6 +276,13 @@ async def test_what_lists_lists_only_what_is_ones_own(api: Api) -> None:
     listing = maintenance_service_pb2.ListMaintenanceWindowsRequest()
     windows = await api.maintenance.ListMaintenanceWindows(listing, metadata=api.bob.metadata)
     assert (len(monitors.monitors), len(keys.api_keys), len(windows.windows)) == (0, 0, 0)
+    session = (await api.identity.sessions.login("bob@example.org", PASSWORD, "192.0.2.9")).tokens
+    everything = api.accounts.ExportAccount(
+        account_service_pb2.ExportAccountRequest(), metadata=(("authorization", f"Bearer {session.access_token}"),)
+    )
+    exported = gzip.decompress(b"".join([answer.chunk async for answer in everything]))
+    assert b"bob@example.org" in exported
+    assert b"ann" not in exported
     contacts = await api.contacts.ListContacts(contact_service_pb2.ListContactsRequest(), metadata=api.bob.metadata)
     pairs = await api.contacts.ListAlertConfigs(
         contact_service_pb2.ListAlertConfigsRequest(), metadata=api.bob.metadata

@@ -9,18 +9,20 @@ import pytest
 from monitord.app import App
 from monitord.engine.heartbeats import Heartbeats
 from monitord.environment import load
+from monitord.identity.account_deletion import AccountDeletion
 from monitord.identity.authenticator import Authenticator
 from monitord.identity.registration import Registration
 from monitord.identity.sessions import Sessions
 from monitord.identity.vault import Vault
 from monitord.notification import Notification
+from monitord.rpc.account_export import AccountFile
 from monitord.rpc.engine import Engine
 from monitord.storage.database import Database
 from monitord.storage.tenancy import Pools, TenantDatabase
 from monitord.storage.wall import Wall
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
-NOT_BEHIND = (Authenticator, Engine, Heartbeats, Registration, Sessions)
+NOT_BEHIND = (AccountDeletion, AccountFile, Authenticator, Engine, Heartbeats, Registration, Sessions)
 """What handlers ask that is not behind the wall: see the list in ``storage.tenancy``."""
 
 

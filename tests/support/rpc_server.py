@@ -28,6 +28,7 @@ from monitord.identity.accounts import Accounts
 from monitord.identity.contact_links import ContactLinks
 from monitord.identity.principal import Principal
 from monitord.identity.vault import Vault
+from monitord.rpc.account_export import AccountFile
 from monitord.rpc.accounts import AccountService
 from monitord.rpc.alerts import AlertService
 from monitord.rpc.audit import AuditService
@@ -46,6 +47,7 @@ from monitord.rpc.rates import CallRates, Rate
 from monitord.rpc.reach import Reach
 from monitord.rpc.server import RpcServer, Services
 from monitord.rpc.specs import SpecReader
+from monitord.storage.account_export import AccountExport
 from monitord.storage.accounts import AccountStore
 from monitord.storage.alert_configs import AlertConfigStore
 from monitord.storage.alert_history import AlertHistory
@@ -354,7 +356,13 @@ async def _serving(
             now=lambda: NOW,
         ),
         audit=AuditService(AuditLog(tenants)),
-        accounts=AccountService(identity.registration, accounts),
+        accounts=AccountService(
+            identity.registration,
+            accounts,
+            identity.deletion,
+            AccountFile(AccountExport(database, vault), identity.authenticator),
+            Engine(engine, engine, engine),
+        ),
         organisations=OrganisationService(
             identity.organisations,
             identity.invitations,

@@ -1,6 +1,5 @@
 """Users, their keys, and the first administrator."""
 
-import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeAlias
@@ -15,19 +14,17 @@ from monitord.domain.errors import (
     Violation,
 )
 from monitord.domain.instant import SECOND, Instant
-from monitord.identity import api_keys
+from monitord.identity import api_keys, profiles
 from monitord.identity.api_keys import ApiKey, NewApiKey
 from monitord.identity.passwords import Passwords
 from monitord.identity.principal import ApiKeyCredential, Credential, Principal, Scope, SessionCredential
 from monitord.identity.private_file import PrivateFileError
 from monitord.identity.sessions import Session
-from monitord.identity.user import User, normalise_email
+from monitord.identity.user import Profile, User, normalise_email
 
 SHORTEST_KEY_LIFETIME_S = 60
 LONGEST_KEY_LIFETIME_S = 10 * 365 * 86_400
 LONGEST_DISPLAY_NAME = 100
-LONGEST_FULL_NAME = 200
-_PHONE = re.compile(r"|\+?[0-9][0-9 ()./-]{2,30}")
 
 Transaction: TypeAlias = Any
 """Whatever the storage behind AccountStore has for one; nothing here looks inside."""
@@ -58,7 +55,7 @@ class AccountStore(Protocol):
         """Store a hash, bump the session version, end all sessions and return them; None without such an account."""
         ...
 
-    async def update_user(self, user_id: int, full_name: str | None, phone: str | None, *, at: Instant) -> User | None:
+    async def update_user(self, user_id: int, said: Profile, *, complete: bool, at: Instant) -> User | None:
         """Change what is not None; return the user, None when there is no such one."""
         ...
 
@@ -116,11 +113,18 @@ class Accounts:
             raise UnauthenticatedError(_GONE)
         return user
 
-    async def update_user(self, principal: Principal, full_name: str | None, phone: str | None) -> User:
+    async def update_user(self, principal: Principal, said: Profile) -> User:
         """Change what is not None of whoever is asking. Raises InvalidArgumentError, UnauthenticatedError."""
-        if violations := user_violations(full_name, phone):
-            raise InvalidArgumentError(violations)
-        user = await self._store.update_user(principal.user_id, full_name, phone, at=self._now())
+        return await self._update(principal, said, profiles.violations(said, "user."), complete=False)
+
+    async def complete_profile(self, principal: Principal, said: Profile) -> User:
+        """Store what a new account leaves open. Raises InvalidArgumentError, UnauthenticatedError."""
+        return await self._update(principal, said, profiles.violations(said, "", name_required=True), complete=True)
+
+    async def _update(self, principal: Principal, said: Profile, wrong: list[Violation], *, complete: bool) -> User:
+        if wrong:
+            raise InvalidArgumentError(wrong)
+        user = await self._store.update_user(principal.user_id, said, complete=complete, at=self._now())
         if user is None:
             raise UnauthenticatedError(_GONE)
         return user
@@ -254,16 +258,6 @@ def _keep(keep: Callable[[str], None], secret: str) -> None:
         keep(secret)
     except OSError as error:
         raise PrivateFileError(f"The first administrator's key could not be kept: {error}.") from error
-
-
-def user_violations(full_name: str | None, phone: str | None) -> list[Violation]:
-    """Return what is wrong with what a user says of themselves."""
-    violations = []
-    if full_name is not None and not (len(full_name) <= LONGEST_FULL_NAME and full_name.isprintable()):
-        violations.append(Violation("user.full_name", f"must be at most {LONGEST_FULL_NAME} printable characters"))
-    if phone is not None and not _PHONE.fullmatch(phone):
-        violations.append(Violation("user.phone", "must be empty, or a number such as +49 30 1234567"))
-    return violations
 
 
 def key_violations(display_name: str, lifetime_s: int | None) -> list[Violation]:

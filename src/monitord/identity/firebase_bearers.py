@@ -20,6 +20,8 @@ class FirebaseUser(msgspec.Struct, frozen=True, kw_only=True):
 
     user_id: int
     org_id: int
+    session_version: int = 1
+    """As it is now: a stream that was opened before it grew has ended (T12)."""
 
 
 class FirebaseUserSource(Protocol):
@@ -70,7 +72,7 @@ class FirebaseBearers:
         user = await self._users.get(identity.uid)
         if user is None:
             raise UnauthenticatedError(_NO_ACCOUNT)
-        credential = FirebaseCredential(identity.uid, identity.expires_at, token)
+        credential = FirebaseCredential(identity.uid, identity.expires_at, token, user.session_version)
         # As for a session: whoever signed in may do all that there is to do with what is theirs.
         return Principal(user.user_id, user.org_id, Scope.ADMIN, credential)
 
@@ -91,7 +93,11 @@ class FirebaseBearers:
             user = await self._users.get(credential.uid)
         except (UnavailableError, ResourceExhaustedError):
             return True
-        return user is not None and user.user_id == principal.user_id
+        return (
+            user is not None
+            and user.user_id == principal.user_id
+            and user.session_version == credential.session_version
+        )
 
     def next_look_s(self, credential: FirebaseCredential) -> float:
         """Return after how many seconds to ask ``still_valid`` again."""

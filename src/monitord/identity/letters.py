@@ -85,6 +85,22 @@ def organisation_invitation(invitation: Invitation, link: str, key: str) -> Lett
     )
 
 
+def leaving(email: str, until: str, key: str) -> Letter:
+    """Return the mail that tells how somebody can come back until then, whoever it was that deleted their account."""
+    return Letter(
+        key=key,
+        recipient=email,
+        subject="Your account is to be deleted",
+        paragraphs=(
+            f"Your account, and all that is yours alone, will be deleted for good at {until}. All of its sessions have "
+            "ended, its API keys are revoked, and nothing is checked any more.",
+            "If you want to come back, sign in before that and take it back (CancelAccountDeletion): what was checked "
+            "will be checked again.",
+        ),
+        small_print="If it was not you, do so at once, and set a new password.",
+    )
+
+
 def changed(email: str, key: str) -> Letter:
     """Return the mail that tells of a new password, so that its owner knows if it was somebody else."""
     return Letter(

@@ -41,6 +41,8 @@ class FirebaseCredential(msgspec.Struct, frozen=True):
     expires_at: Instant
     token: str
     """The whole of it: an open stream asks again whether it still holds."""
+    session_version: int = 1
+    """The user's when the call began: a higher one ends its stream; another call may show the token again (T12)."""
 
     def __repr__(self) -> str:
         """Show the token to nobody, logs and tracebacks included (T15)."""

@@ -25,6 +25,17 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     phone: str = ""
     profile_status: str = "COMPLETE"
     """``PENDING`` until they have told what a new account leaves open."""
+    bio: str = ""
+    deletion_at: Instant | None = None
+    """When the account goes for good; None: it stays."""
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user says of themselves; None: as it is."""
+
+    full_name: str | None = None
+    phone: str | None = None
+    bio: str | None = None
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,33 +2,53 @@
 
 # ruff: noqa: N802 (the generated base class names the methods)
 
+import contextlib
+from collections.abc import AsyncGenerator
 from typing import Any, TypeAlias
 from uuid import UUID
 
 import grpc
 
-from monitord.domain.errors import InvalidArgumentError, Violation
+from monitord.domain.errors import InvalidArgumentError, PermissionDeniedError, Violation
 from monitord.domain.rules.wording import quoted
+from monitord.identity.account_deletion import AccountDeletion
 from monitord.identity.accounts import Accounts
-from monitord.identity.principal import SessionCredential
+from monitord.identity.principal import ApiKeyCredential, Principal, SessionCredential
 from monitord.identity.registration import Registration
+from monitord.identity.user import Profile
 from monitord.rpc import context as call
+from monitord.rpc.account_export import AccountFile
 from monitord.rpc.convert_account import tokens_pb, user_pb
 from monitord.rpc.convert_time import timestamp_pb
+from monitord.rpc.engine import Engine
+from monitord.rpc.limits import CallLimit
 from monitord.v1 import account_service_pb2 as pb
 from monitord.v1 import account_service_pb2_grpc
 
+_EXPORTS_IN_ALL = 4
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
-_WRITABLE = ("full_name", "phone")
+_WRITABLE = ("full_name", "phone", "bio")
+"""Fields of a user that they decide themselves (T11)."""
 
 
 class AccountService(account_service_pb2_grpc.AccountServiceServicer):
     """Serves AccountService."""
 
-    def __init__(self, registration: Registration, accounts: Accounts) -> None:
+    def __init__(
+        self,
+        registration: Registration,
+        accounts: Accounts,
+        deletion: AccountDeletion,
+        file: AccountFile,
+        engine: Engine,
+    ) -> None:
         self._registration = registration
         self._accounts = accounts
+        self._deletion = deletion
+        self._file = file
+        self._engine = engine
+        self._exports = CallLimit("exports", per_caller=1, in_all=_EXPORTS_IN_ALL)
 
     async def Register(self, request: pb.RegisterRequest, context: Context) -> pb.RegisterResponse:
         """Begin an account."""
@@ -80,8 +100,44 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
     async def UpdateUser(self, request: pb.UpdateUserRequest, context: Context) -> pb.UpdateUserResponse:
         """Change what the caller says of themselves."""
         changes = {path: getattr(request.user, path) for path in _paths_of(request)}
-        user = await self._accounts.update_user(call.principal(), changes.get("full_name"), changes.get("phone"))
+        user = await self._accounts.update_user(call.principal(), Profile(**changes))
         return pb.UpdateUserResponse(user=user_pb(user))
+
+    async def CompleteProfile(self, request: pb.CompleteProfileRequest, context: Context) -> pb.CompleteProfileResponse:
+        """Store what a new account leaves open."""
+        said = Profile(full_name=request.full_name, phone=request.phone, bio=request.bio)
+        return pb.CompleteProfileResponse(user=user_pb(await self._accounts.complete_profile(call.principal(), said)))
+
+    async def ExportAccount(
+        self, request: pb.ExportAccountRequest, context: Context
+    ) -> AsyncGenerator[pb.ExportAccountResponse, None]:
+        """Send everything that is kept about the caller, and note it once all of it was taken."""
+        principal = _in_person()
+        with self._exports.hold(principal.user_id):
+            async with contextlib.aclosing(self._file.chunks(principal)) as chunks:
+                async for chunk in chunks:
+                    yield pb.ExportAccountResponse(chunk=chunk)
+            await self._deletion.exported(principal)
+
+    async def DeleteAccount(self, request: pb.DeleteAccountRequest, context: Context) -> pb.DeleteAccountResponse:
+        """Begin the deletion of the caller's account."""
+        deletion_at, paused = await self._deletion.begin(
+            _in_person(),
+            request.password,
+            request.confirm_email,
+            call.peer(),
+            without_export=request.without_export,
+        )
+        await self._engine.acts_on(paused)
+        return pb.DeleteAccountResponse(delete_time=timestamp_pb(deletion_at))
+
+    async def CancelAccountDeletion(
+        self, request: pb.CancelAccountDeletionRequest, context: Context
+    ) -> pb.CancelAccountDeletionResponse:
+        """Take the deletion back."""
+        principal = _in_person()
+        await self._engine.acts_on(await self._deletion.cancel(principal))
+        return pb.CancelAccountDeletionResponse(user=user_pb(await self._accounts.get_user(principal)))
 
     async def ListSessions(self, request: pb.ListSessionsRequest, context: Context) -> pb.ListSessionsResponse:
         """Return the caller's sessions."""
@@ -112,6 +168,14 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         return pb.RevokeSessionResponse()
 
 
+def _in_person() -> Principal:
+    """Return the caller, who has signed in. Raises PermissionDeniedError for a key, which is for one organisation."""
+    principal = call.principal()
+    if isinstance(principal.credential, ApiKeyCredential):
+        raise PermissionDeniedError("This is about all that is yours, and an API key is for one organisation: sign in.")
+    return principal
+
+
 def _paths_of(request: pb.UpdateUserRequest) -> list[str]:
     asked = list(request.update_mask.paths)
     if not asked:
@@ -120,7 +184,7 @@ def _paths_of(request: pb.UpdateUserRequest) -> list[str]:
     if wrong:
         raise InvalidArgumentError(
             [
-                Violation("update_mask", f"{quoted(path)} is no field to change; valid are *, full_name and phone")
+                Violation("update_mask", f"{quoted(path)} is no field to change; valid are *, full_name, phone and bio")
                 for path in wrong[:10]
             ]
         )

@@ -39,4 +39,6 @@ def user_pb(user: User) -> auth_pb2.User:
         create_time=timestamp_pb(user.created_at),
         phone=user.phone,
         profile_status=_PROFILE_STATUSES[user.profile_status],
+        bio=user.bio,
+        delete_time=None if user.deletion_at is None else timestamp_pb(user.deletion_at),
     )

@@ -46,6 +46,8 @@ _WRITE = Rule(Scope.WRITE, Role.EDITOR)
 _WRITE_ONE = Rule(Scope.WRITE, Role.EDITOR, monitors="id")
 _OWN = Rule(Scope.ADMIN)
 """The caller's own account and keys: whoever they are in the organisation."""
+_LEAVE = Rule(Scope.ADMIN, default_deadline_s=60.0)
+"""As _OWN; all monitors are paused, or resumed."""
 _MANAGE = Rule(Scope.ADMIN, Role.ADMIN)
 _POSSESS = Rule(Scope.ADMIN, Role.OWNER, default_deadline_s=30.0)
 _PUBLIC = Rule(None)
@@ -128,6 +130,10 @@ RULES: dict[str, Rule] = {
     _ACCOUNTS + "ChangePassword": _OWN,
     _ACCOUNTS + "InviteUser": _OWN,
     _ACCOUNTS + "UpdateUser": _OWN,
+    _ACCOUNTS + "CompleteProfile": _OWN,
+    _ACCOUNTS + "ExportAccount": _OWN,
+    _ACCOUNTS + "DeleteAccount": _LEAVE,
+    _ACCOUNTS + "CancelAccountDeletion": _LEAVE,
     _ACCOUNTS + "ListSessions": _OWN,
     _ACCOUNTS + "RevokeSession": _OWN,
     _ORGANISATIONS + "CreateOrganisation": _OWN,

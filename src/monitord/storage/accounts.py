@@ -12,22 +12,24 @@ import asyncpg
 
 from monitord.domain.instant import Instant, Micros, from_datetime, to_datetime
 from monitord.identity.sessions import Rotation, Session
-from monitord.identity.user import Account, User
+from monitord.identity.user import Account, Profile, User
 from monitord.storage.database import Database, Row, Transaction, touched
 
-_BOOTSTRAP_LOCK = 0x6D6F_6E69_0001
-"""Of pg_advisory_xact_lock: one process at a time looks whether there is a user yet."""
+BOOTSTRAP_LOCK = 0x6D6F_6E69_0001
+"""Of pg_advisory_xact_lock: one at a time looks whether there is a user yet, or an administrator left."""
 
-ACCOUNT = """
-SELECT id, org_id, email, fullname, provider, profile_status, created_at, phone, password_hash, session_version
-FROM users WHERE lower(email) = lower($1)
-"""
+_REST = """
+fullname, provider, profile_status, created_at, phone, deletion_at,
+COALESCE((SELECT p.bio FROM user_profile AS p WHERE p.user_id = users.id), '') AS bio"""
+OWN_COLUMNS = f"id, org_id, email, {_REST}"
+CLAIMED_COLUMNS = f"id, org_id, COALESCE(claimed_email, email) AS email, {_REST}"
+"""What ``user_of`` reads: whoever asks for themselves sees the address that they claim; it stands for nothing else."""
 
-# Whoever asks for themselves sees the address that they claim; it stands for nothing else.
-USER = """
-SELECT id, org_id, coalesce(claimed_email, email) AS email, fullname, provider, profile_status, created_at, phone
-FROM users WHERE id = $1
-"""
+ACCOUNT = f"""
+SELECT {OWN_COLUMNS}, password_hash, session_version FROM users WHERE lower(email) = lower($1)
+"""  # noqa: S608 - a constant
+
+USER = f"SELECT {CLAIMED_COLUMNS} FROM users WHERE id = $1"  # noqa: S608 - a constant
 
 # The lock on the user's row makes this wait for a change of password that is under way, and then find its version.
 CREATE_SESSION = """
@@ -49,39 +51,45 @@ END_SESSION = "UPDATE sessions SET ended_at = $2 WHERE id = $1 AND ended_at IS N
 ANY_USER = "SELECT EXISTS (SELECT FROM users)"
 
 # Whoever runs monitord has no plan, whatever others get.
-CREATE_ADMIN = """
+CREATE_ADMIN = f"""
 WITH org AS (
     INSERT INTO organisations (name, created_at, plan) VALUES ($1, $3, NULL) RETURNING id
 ), admin AS (
     INSERT INTO users (org_id, email, role, password_hash, created_at, updated_at)
     SELECT id, $1, 'ADMIN', $2, $3, $3 FROM org
-    RETURNING id, org_id, email, fullname, provider, profile_status, created_at, phone
+    RETURNING {OWN_COLUMNS}
 ), profile AS (
     INSERT INTO user_profile (user_id) SELECT id FROM admin
 )
-SELECT id, org_id, email, fullname, provider, profile_status, created_at, phone FROM admin
-"""
+SELECT * FROM admin
+"""  # noqa: S608 - a constant
 
-CREATE_USER = """
+CREATE_USER = f"""
 WITH org AS (
     INSERT INTO organisations (name, created_at)
     SELECT $1, $4 WHERE NOT EXISTS (SELECT FROM users WHERE lower(email) = lower($1)) RETURNING id
 ), made AS (
     INSERT INTO users (org_id, email, fullname, password_hash, created_at, updated_at)
     SELECT id, $1, $2, $3, $4, $4 FROM org
-    RETURNING id, org_id, email, fullname, provider, profile_status, created_at, phone
+    RETURNING {OWN_COLUMNS}
 ), profile AS (
     INSERT INTO user_profile (user_id) SELECT id FROM made
 )
-SELECT id, org_id, email, fullname, provider, profile_status, created_at, phone FROM made
-"""
+SELECT * FROM made
+"""  # noqa: S608 - a constant
 
 ROLE = "SELECT role FROM users WHERE id = $1"
 
-UPDATE_USER = """
-UPDATE users SET fullname = COALESCE($2, fullname), phone = COALESCE($3, phone), updated_at = $4
-WHERE id = $1 RETURNING id, org_id, email, fullname, provider, profile_status, created_at, phone
+UPDATE_BIO = """
+INSERT INTO user_profile (user_id, bio) SELECT id, $2 FROM users WHERE id = $1
+ON CONFLICT (user_id) DO UPDATE SET bio = EXCLUDED.bio
 """
+
+UPDATE_USER = f"""
+UPDATE users SET fullname = COALESCE($2, fullname), phone = COALESCE($3, phone), updated_at = $4,
+                 profile_status = CASE WHEN $5 THEN 'COMPLETE' ELSE profile_status END
+WHERE id = $1 RETURNING {CLAIMED_COLUMNS}
+"""  # noqa: S608 - a constant
 
 LIST_SESSIONS = """
 SELECT id, created_at, expires_at, address FROM sessions
@@ -177,7 +185,7 @@ class AccountStore:
         self, email: str, password_hash: str | None, *, at: Instant, tx: Transaction
     ) -> User | None:
         """Store an organisation and its administrator; None when any user exists. One at a time, across processes."""
-        await tx.execute("SELECT pg_advisory_xact_lock($1)", _BOOTSTRAP_LOCK)
+        await tx.execute("SELECT pg_advisory_xact_lock($1)", BOOTSTRAP_LOCK)
         if await tx.fetchval(ANY_USER):
             return None
         row = await tx.fetchrow(CREATE_ADMIN, email, password_hash, to_datetime(at))
@@ -209,10 +217,12 @@ class AccountStore:
             found: str | None = await connection.fetchval(ROLE, user_id)
         return found
 
-    async def update_user(self, user_id: int, full_name: str | None, phone: str | None, *, at: Instant) -> User | None:
+    async def update_user(self, user_id: int, said: Profile, *, complete: bool, at: Instant) -> User | None:
         """Change what is not None; return the user, None when there is no such one."""
         async with self._database.transaction() as tx:
-            row = await tx.fetchrow(UPDATE_USER, user_id, full_name, phone, to_datetime(at))
+            if said.bio is not None:
+                await tx.execute(UPDATE_BIO, user_id, said.bio)
+            row = await tx.fetchrow(UPDATE_USER, user_id, said.full_name, said.phone, to_datetime(at), complete)
         return None if row is None else user_of(row)
 
     async def list_sessions(self, user_id: int, *, at: Instant) -> list[Session]:
@@ -247,4 +257,6 @@ def user_of(row: Row) -> User:
         profile_status=row["profile_status"],
         created_at=from_datetime(row["created_at"]),
         phone=row["phone"],
+        bio=row["bio"],
+        deletion_at=None if row["deletion_at"] is None else from_datetime(row["deletion_at"]),
     )

@@ -1,10 +1,13 @@
 """API keys as their owners see them. The organisation comes first, then the owner (T9)."""
 
+from monitord.domain.errors import FailedPreconditionError
 from monitord.domain.instant import Instant, from_datetime, to_datetime
 from monitord.identity.api_keys import ApiKey
 from monitord.identity.principal import Scope
 from monitord.storage.database import Database, Row, Transaction, touched
 
+# Waits for a deletion that is under way, and then finds it: a key that it did not see would outlive it (T12).
+OWNER = "SELECT deletion_at FROM users WHERE id = $1 FOR SHARE"
 # The membership is locked: who is removed at this moment gets no key that would outlive it.
 CREATE_API_KEY = """
 INSERT INTO api_keys (id, org_id, user_id, display_name, scope, secret_hash, created_at, expires_at, labels,
@@ -37,8 +40,15 @@ class ApiKeyStore:
     async def create_api_key(
         self, org_id: int, user_id: int, key: ApiKey, digest: bytes, *, tx: Transaction | None = None
     ) -> bool:
-        """Store a key; return False when the user is no member of the organisation."""
+        """Store a key; return False when the user is no member of the organisation.
+
+        Raises FailedPreconditionError while their account is to be deleted.
+        """
         async with self._database.transaction(tx) as connection:
+            if await connection.fetchval(OWNER, user_id) is not None:
+                raise FailedPreconditionError(
+                    "Your account is to be deleted: take that back with CancelAccountDeletion before you make keys."
+                )
             status = await connection.execute(
                 CREATE_API_KEY,
                 org_id,

@@ -12,17 +12,15 @@ from monitord.identity.firebase import FirebaseIdentity
 from monitord.identity.firebase_bearers import FirebaseUser
 from monitord.identity.firebase_sign_in import FirebaseAccount
 from monitord.identity.user import Account
-from monitord.storage.accounts import user_of
+from monitord.storage.accounts import CLAIMED_COLUMNS, user_of
 from monitord.storage.database import Database, Row, Transaction
 
 _LOCK = 0x6D6F_6E02
 """Of pg_advisory_xact_lock: first sign-ins of the same uid come one after the other."""
 
-_COLUMNS = """
-id, org_id, coalesce(claimed_email, email) AS email, fullname, provider, profile_status, created_at, phone,
-password_hash, session_version"""
+_COLUMNS = f"{CLAIMED_COLUMNS}, password_hash, session_version"
 
-FIREBASE_USER = "SELECT id, org_id FROM users WHERE firebase_uid = $1"
+FIREBASE_USER = "SELECT id, org_id, session_version FROM users WHERE firebase_uid = $1"
 
 FIREBASE_ACCOUNT = f"SELECT {_COLUMNS} FROM users WHERE firebase_uid = $1"  # noqa: S608 - a constant
 
@@ -68,7 +66,9 @@ class FirebaseAccounts:
         """Return the user of a uid of Firebase."""
         async with self._database.connection() as connection:
             row = await connection.fetchrow(FIREBASE_USER, uid)
-        return None if row is None else FirebaseUser(user_id=row["id"], org_id=row["org_id"])
+        if row is None:
+            return None
+        return FirebaseUser(user_id=row["id"], org_id=row["org_id"], session_version=row["session_version"])
 
     async def firebase_account(self, identity: FirebaseIdentity, *, at: Instant) -> FirebaseAccount | None:
         """See ``firebase_sign_in.FirebaseAccountStore``."""

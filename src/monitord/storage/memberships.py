@@ -18,11 +18,13 @@ MOST_MEMBERS = 1000
 """Members of an organisation, and as many invitations."""
 
 # One change at a time for each organisation: two owners could make each other none.
-LOCK = "SELECT personal FROM organisations WHERE id = $1 FOR NO KEY UPDATE"
+LOCK = "SELECT personal, deletion_at FROM organisations WHERE id = $1 FOR NO KEY UPDATE"
+# Owners whose account is to be deleted are none to count on.
 ROLES = """
 SELECT (SELECT role FROM memberships WHERE org_id = $1 AND user_id = $2) AS actor,
        (SELECT role FROM memberships WHERE org_id = $1 AND user_id = $3) AS before,
-       (SELECT count(*) FROM memberships WHERE org_id = $1 AND role = 'owner') AS owners
+       (SELECT count(*) FROM memberships AS m JOIN users AS u ON u.id = m.user_id
+        WHERE m.org_id = $1 AND m.role = 'owner' AND (m.user_id = $3 OR u.deletion_at IS NULL)) AS owners
 """
 LIST = """
 SELECT m.user_id, u.email, u.fullname, m.role, m.created_at
@@ -208,8 +210,8 @@ async def _require_seat(tx: Transaction, org_id: int, user_id: int) -> None:
 
 async def _judge(tx: Transaction, org_id: int, actor_id: int, user_id: int | None, after: Role | None) -> None:
     """Judge a change of a member; of one who is yet to come, when ``user_id`` is None."""
-    personal = await tx.fetchval(LOCK, org_id)
-    if personal is None:
+    org = await tx.fetchrow(LOCK, org_id)
+    if org is None:
         raise not_found(org_id)
     roles = await tx.fetchrow(ROLES, org_id, actor_id, user_id)
     assert roles is not None
@@ -218,7 +220,9 @@ async def _judge(tx: Transaction, org_id: int, actor_id: int, user_id: int | Non
         raise PermissionDeniedError("You are no member of this organisation any more.")
     if user_id is not None and before is None:
         raise NotFoundError(f"There is no member {user_id}.", user_id=str(user_id))
-    if personal:
+    if user_id is None and org["deletion_at"] is not None:
+        raise FailedPreconditionError("This organisation is to be deleted with its only member's account.")
+    if org["personal"]:
         raise FailedPreconditionError(
             "A personal organisation is its user's alone: make one to share with CreateOrganisation."
         )

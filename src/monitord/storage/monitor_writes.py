@@ -5,7 +5,7 @@ from datetime import datetime
 import asyncpg
 
 from monitord.domain.alert import Silence, ends_incident
-from monitord.domain.errors import AlreadyExistsError, NotFoundError
+from monitord.domain.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
 from monitord.domain.health import Health, Status, Transition
 from monitord.domain.instant import Instant, to_datetime
 from monitord.domain.kinds import HeartbeatCheck, kind_of
@@ -76,6 +76,7 @@ RETURNING id
 RESOLVE_INCIDENT = """
 UPDATE incidents SET resolved_at = $3, resolved_by = $4 WHERE org_id = $1 AND monitor_id = $2 AND resolved_at IS NULL
 """
+GOES = "SELECT deletion_at IS NOT NULL FROM organisations WHERE id = $1"
 DELETE = "DELETE FROM monitors WHERE org_id = $1 AND id = $2"
 REMEMBER_TO_PURGE = "INSERT INTO monitor_purges (org_id, monitor_id, deleted_at) VALUES ($1, $2, $3)"
 NOTIFY = "SELECT pg_notify($1, '')"
@@ -86,6 +87,7 @@ async def insert(tx: Transaction, sealer: Sealer, org_id: int, spec: MonitorSpec
 
     Raises:
         AlreadyExistsError: the name is taken.
+        FailedPreconditionError: the organisation is to go with its member's account.
 
     """
     at = to_datetime(now)
@@ -95,6 +97,8 @@ async def insert(tx: Transaction, sealer: Sealer, org_id: int, spec: MonitorSpec
         monitor_id: int = await tx.fetchval(INSERT, org_id, *_values(spec), at, status)
     except asyncpg.UniqueViolationError:
         raise _name_taken(spec.name) from None
+    # After the row, whose foreign key waits for whoever has the organisation locked: then their decision is seen.
+    await _require_staying(tx, org_id)
     secrets = sealed(spec.check, sealer, org_id, monitor_id)
     if secrets is not None:
         await tx.execute(UPDATE_SECRETS, org_id, monitor_id, secrets)
@@ -147,9 +151,12 @@ async def replace(
 
     Raises:
         AlreadyExistsError: the new name is taken.
+        FailedPreconditionError: it is to be resumed, and its organisation is to go with its member's account.
 
     """
     org_id, monitor_id = current.org_id, current.id
+    if spec.active and not current.spec.active:
+        await _require_staying(tx, org_id)
     at = to_datetime(now)
     secrets = sealed(spec.check, sealer, org_id, monitor_id)
     # Sealed anew they would look changed, in the audit log too.
@@ -188,6 +195,15 @@ async def notify(tx: Transaction) -> None:
 def not_found(monitor_id: int) -> NotFoundError:
     """Return the error for a monitor that isn't there, or is another's."""
     return NotFoundError(f"There is no monitor {monitor_id}.", id=str(monitor_id))
+
+
+async def _require_staying(tx: Transaction, org_id: int) -> None:
+    if await tx.fetchval(GOES, org_id):
+        raise FailedPreconditionError(
+            "Nothing is checked in this organisation any more: it is to be deleted with its member's account. "
+            "CancelAccountDeletion takes that back.",
+            organisation_id=str(org_id),
+        )
 
 
 async def _change_span(tx: Transaction, current: Monitor, spec: MonitorSpec, at: datetime) -> None:

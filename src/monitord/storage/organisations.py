@@ -19,7 +19,7 @@ SELECT {_COLUMNS} FROM organisations AS o JOIN memberships AS m ON m.org_id = o.
 WHERE m.user_id = $1 ORDER BY o.personal DESC, o.name, o.id
 """  # noqa: S608 - a constant
 # One at a time for each user: two at once could pass the limit together.
-LOCK_USER = "SELECT id FROM users WHERE id = $1 FOR NO KEY UPDATE"
+LOCK_USER = "SELECT deletion_at FROM users WHERE id = $1 FOR NO KEY UPDATE"
 COUNT = "SELECT count(*) FROM memberships WHERE user_id = $1"
 CREATE = """
 WITH org AS (
@@ -119,8 +119,11 @@ async def delete_organisation(tx: Transaction, org_id: int, at: Instant) -> list
 
 
 async def require_room(tx: Transaction, user_id: int) -> None:
-    """See to it that a user may be in one more organisation. Raises ResourceExhaustedError."""
-    await tx.execute(LOCK_USER, user_id)
+    """See to it that a user may be in one more organisation. Raises ResourceExhaustedError, FailedPreconditionError."""
+    if await tx.fetchval(LOCK_USER, user_id) is not None:
+        raise FailedPreconditionError(
+            "Your account is to be deleted: take that back with CancelAccountDeletion before you join an organisation."
+        )
     if await tx.fetchval(COUNT, user_id) > MOST_PER_USER:
         raise ResourceExhaustedError(
             f"You are in {MOST_PER_USER} organisations, the most there may be: leave one first."

@@ -14,6 +14,8 @@ Not behind the second wall, but on the engine's pool, for want of somebody who i
   accounts by address, token or uid (``storage.accounts``, ``firebase_accounts``, ``address_proofs``);
 * organisations, their members and invitations (``storage.organisations``, ``memberships``): they are about several
   organisations, or about people who are in none of them yet; what the actor may do is judged under a lock;
+* taking everything along and leaving (``storage.account_export``, ``account_deletion``), which is about all of
+  somebody's organisations, and doing away with what they leave (``account_purge``);
 * the pages behind links in mails, and jobs that tell of themselves by a signed URL: the link says whose it is;
 * the first start: the operator's own file;
 * the engine: checks, the ledger, alerts, maintenance windows as checks see them, retention, and what tells that a

@@ -57,15 +57,16 @@ RIGHTS: Mapping[str, frozenset[Right]] = {
     "monitor_transitions": _may("SELECT", "INSERT"),
     "monitors": _may("SELECT", "INSERT", "UPDATE", "DELETE"),
     # Locking a row asks for the right to change a column; nobody can give an id that the database makes.
-    "organisations": _may(SELECT="id plan", UPDATE="id"),
+    "organisations": _may(SELECT="id plan deletion_at", UPDATE="id"),
     "plans": _may("SELECT"),
     "request_ids": _may("SELECT", "INSERT", "DELETE"),
     "sessions": _may(SELECT="id user_id created_at expires_at address ended_at", UPDATE="ended_at"),
     # How far the log goes, whoever owns its rows: what a tail is measured by.
     "shards": _may(SELECT="id position kept_from"),
+    "user_profile": _may(SELECT="user_id bio", INSERT="user_id bio", UPDATE="bio"),
     "users": _may(
-        SELECT="id org_id email claimed_email fullname provider profile_status created_at phone",
-        UPDATE="fullname phone updated_at",
+        SELECT="id org_id email claimed_email fullname provider profile_status created_at phone deletion_at",
+        UPDATE="fullname phone profile_status updated_at",
     ),
 }
 """What callers' requests need, and no more; a table that isn't named is out of their reach, as partitions are."""

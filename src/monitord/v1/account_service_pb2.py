@@ -28,7 +28,7 @@ from monitord.v1 import auth_pb2 as monitord_dot_v1_dot_auth__pb2
 from monitord.v1 import auth_service_pb2 as monitord_dot_v1_dot_auth__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!monitord/v1/account_service.proto\x12\x0bmonitord.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16monitord/v1/auth.proto\x1a\x1emonitord/v1/auth_service.proto\"x\n\x0fRegisterRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x11\n\tfull_name\x18\x03 \x01(\t\x12\x18\n\x10invitation_token\x18\x04 \x01(\t\x12\x17\n\x0finvitation_code\x18\x05 \x01(\t\"[\n\x10RegisterResponse\x12&\n\x06tokens\x18\x01 \x01(\x0b\x32\x16.monitord.v1.TokenPair\x12\x1f\n\x04user\x18\x02 \x01(\x0b\x32\x11.monitord.v1.User\"@\n\x12VerifyEmailRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\"^\n\x13VerifyEmailResponse\x12&\n\x06tokens\x18\x01 \x01(\x0b\x32\x16.monitord.v1.TokenPair\x12\x1f\n\x04user\x18\x02 \x01(\x0b\x32\x11.monitord.v1.User\",\n\x1bRequestPasswordResetRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\"\x1e\n\x1cRequestPasswordResetResponse\"X\n\x14ResetPasswordRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x14\n\x0cnew_password\x18\x04 \x01(\t\"\x17\n\x15ResetPasswordResponse\"C\n\x15\x43hangePasswordRequest\x12\x14\n\x0cold_password\x18\x01 \x01(\t\x12\x14\n\x0cnew_password\x18\x02 \x01(\t\"@\n\x16\x43hangePasswordResponse\x12&\n\x06tokens\x18\x01 \x01(\x0b\x32\x16.monitord.v1.TokenPair\"\"\n\x11InviteUserRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\"\x14\n\x12InviteUserResponse\"e\n\x11UpdateUserRequest\x12\x1f\n\x04user\x18\x01 \x01(\x0b\x32\x11.monitord.v1.User\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"5\n\x12UpdateUserResponse\x12\x1f\n\x04user\x18\x01 \x01(\x0b\x32\x11.monitord.v1.User\"\x99\x01\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\x0f\n\x07\x63urrent\x18\x05 \x01(\x08\"\x15\n\x13ListSessionsRequest\">\n\x14ListSessionsResponse\x12&\n\x08sessions\x18\x01 \x03(\x0b\x32\x14.monitord.v1.Session\"\"\n\x14RevokeSessionRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x17\n\x15RevokeSessionResponse2\x96\x06\n\x0e\x41\x63\x63ountService\x12G\n\x08Register\x12\x1c.monitord.v1.RegisterRequest\x1a\x1d.monitord.v1.RegisterResponse\x12P\n\x0bVerifyEmail\x12\x1f.monitord.v1.VerifyEmailRequest\x1a .monitord.v1.VerifyEmailResponse\x12k\n\x14RequestPasswordReset\x12(.monitord.v1.RequestPasswordResetRequest\x1a).monitord.v1.RequestPasswordResetResponse\x12V\n\rResetPassword\x12!.monitord.v1.ResetPasswordRequest\x1a\".monitord.v1.ResetPasswordResponse\x12Y\n\x0e\x43hangePassword\x12\".monitord.v1.ChangePasswordRequest\x1a#.monitord.v1.ChangePasswordResponse\x12M\n\nInviteUser\x12\x1e.monitord.v1.InviteUserRequest\x1a\x1f.monitord.v1.InviteUserResponse\x12M\n\nUpdateUser\x12\x1e.monitord.v1.UpdateUserRequest\x1a\x1f.monitord.v1.UpdateUserResponse\x12S\n\x0cListSessions\x12 .monitord.v1.ListSessionsRequest\x1a!.monitord.v1.ListSessionsResponse\x12V\n\rRevokeSession\x12!.monitord.v1.RevokeSessionRequest\x1a\".monitord.v1.RevokeSessionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!monitord/v1/account_service.proto\x12\x0bmonitord.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16monitord/v1/auth.proto\x1a\x1emonitord/v1/auth_service.proto\"x\n\x0fRegisterRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x11\n\tfull_name\x18\x03 \x01(\t\x12\x18\n\x10invitation_token\x18\x04 \x01(\t\x12\x17\n\x0finvitation_code\x18\x05 \x01(\t\"[\n\x10RegisterResponse\x12&\n\x06tokens\x18\x01 \x01(\x0b\x32\x16.monitord.v1.TokenPair\x12\x1f\n\x04user\x18\x02 \x01(\x0b\x32\x11.monitord.v1.User\"@\n\x12VerifyEmailRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\"^\n\x13VerifyEmailResponse\x12&\n\x06tokens\x18\x01 \x01(\x0b\x32\x16.monitord.v1.TokenPair\x12\x1f\n\x04user\x18\x02 \x01(\x0b\x32\x11.monitord.v1.User\",\n\x1bRequestPasswordResetRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\"\x1e\n\x1cRequestPasswordResetResponse\"X\n\x14ResetPasswordRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x14\n\x0cnew_password\x18\x04 \x01(\t\"\x17\n\x15ResetPasswordResponse\"C\n\x15\x43hangePasswordRequest\x12\x14\n\x0cold_password\x18\x01 \x01(\t\x12\x14\n\x0cnew_password\x18\x02 \x01(\t\"@\n\x16\x43hangePasswordResponse\x12&\n\x06tokens\x18\x01 \x01(\x0b\x32\x16.monitord.v1.TokenPair\"\"\n\x11InviteUserRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\"\x14\n\x12InviteUserResponse\"e\n\x11UpdateUserRequest\x12\x1f\n\x04user\x18\x01 \x01(\x0b\x32\x11.monitord.v1.User\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"5\n\x12UpdateUserResponse\x12\x1f\n\x04user\x18\x01 \x01(\x0b\x32\x11.monitord.v1.User\"G\n\x16\x43ompleteProfileRequest\x12\x11\n\tfull_name\x18\x01 \x01(\t\x12\r\n\x05phone\x18\x02 \x01(\t\x12\x0b\n\x03\x62io\x18\x03 \x01(\t\":\n\x17\x43ompleteProfileResponse\x12\x1f\n\x04user\x18\x01 \x01(\x0b\x32\x11.monitord.v1.User\"\x16\n\x14\x45xportAccountRequest\"&\n\x15\x45xportAccountResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"W\n\x14\x44\x65leteAccountRequest\x12\x10\n\x08password\x18\x01 \x01(\t\x12\x15\n\rconfirm_email\x18\x02 \x01(\t\x12\x16\n\x0ewithout_export\x18\x03 \x01(\x08\"H\n\x15\x44\x65leteAccountResponse\x12/\n\x0b\x64\x65lete_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x1e\n\x1c\x43\x61ncelAccountDeletionRequest\"@\n\x1d\x43\x61ncelAccountDeletionResponse\x12\x1f\n\x04user\x18\x01 \x01(\x0b\x32\x11.monitord.v1.User\"\x99\x01\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\x0f\n\x07\x63urrent\x18\x05 \x01(\x08\"\x15\n\x13ListSessionsRequest\">\n\x14ListSessionsResponse\x12&\n\x08sessions\x18\x01 \x03(\x0b\x32\x14.monitord.v1.Session\"\"\n\x14RevokeSessionRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x17\n\x15RevokeSessionResponse2\x96\t\n\x0e\x41\x63\x63ountService\x12G\n\x08Register\x12\x1c.monitord.v1.RegisterRequest\x1a\x1d.monitord.v1.RegisterResponse\x12P\n\x0bVerifyEmail\x12\x1f.monitord.v1.VerifyEmailRequest\x1a .monitord.v1.VerifyEmailResponse\x12k\n\x14RequestPasswordReset\x12(.monitord.v1.RequestPasswordResetRequest\x1a).monitord.v1.RequestPasswordResetResponse\x12V\n\rResetPassword\x12!.monitord.v1.ResetPasswordRequest\x1a\".monitord.v1.ResetPasswordResponse\x12Y\n\x0e\x43hangePassword\x12\".monitord.v1.ChangePasswordRequest\x1a#.monitord.v1.ChangePasswordResponse\x12M\n\nInviteUser\x12\x1e.monitord.v1.InviteUserRequest\x1a\x1f.monitord.v1.InviteUserResponse\x12M\n\nUpdateUser\x12\x1e.monitord.v1.UpdateUserRequest\x1a\x1f.monitord.v1.UpdateUserResponse\x12\\\n\x0f\x43ompleteProfile\x12#.monitord.v1.CompleteProfileRequest\x1a$.monitord.v1.CompleteProfileResponse\x12X\n\rExportAccount\x12!.monitord.v1.ExportAccountRequest\x1a\".monitord.v1.ExportAccountResponse0\x01\x12V\n\rDeleteAccount\x12!.monitord.v1.DeleteAccountRequest\x1a\".monitord.v1.DeleteAccountResponse\x12n\n\x15\x43\x61ncelAccountDeletion\x12).monitord.v1.CancelAccountDeletionRequest\x1a*.monitord.v1.CancelAccountDeletionResponse\x12S\n\x0cListSessions\x12 .monitord.v1.ListSessionsRequest\x1a!.monitord.v1.ListSessionsResponse\x12V\n\rRevokeSession\x12!.monitord.v1.RevokeSessionRequest\x1a\".monitord.v1.RevokeSessionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -63,16 +63,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATEUSERREQUEST']._serialized_end=1037
   _globals['_UPDATEUSERRESPONSE']._serialized_start=1039
   _globals['_UPDATEUSERRESPONSE']._serialized_end=1092
-  _globals['_SESSION']._serialized_start=1095
-  _globals['_SESSION']._serialized_end=1248
-  _globals['_LISTSESSIONSREQUEST']._serialized_start=1250
-  _globals['_LISTSESSIONSREQUEST']._serialized_end=1271
-  _globals['_LISTSESSIONSRESPONSE']._serialized_start=1273
-  _globals['_LISTSESSIONSRESPONSE']._serialized_end=1335
-  _globals['_REVOKESESSIONREQUEST']._serialized_start=1337
-  _globals['_REVOKESESSIONREQUEST']._serialized_end=1371
-  _globals['_REVOKESESSIONRESPONSE']._serialized_start=1373
-  _globals['_REVOKESESSIONRESPONSE']._serialized_end=1396
-  _globals['_ACCOUNTSERVICE']._serialized_start=1399
-  _globals['_ACCOUNTSERVICE']._serialized_end=2189
+  _globals['_COMPLETEPROFILEREQUEST']._serialized_start=1094
+  _globals['_COMPLETEPROFILEREQUEST']._serialized_end=1165
+  _globals['_COMPLETEPROFILERESPONSE']._serialized_start=1167
+  _globals['_COMPLETEPROFILERESPONSE']._serialized_end=1225
+  _globals['_EXPORTACCOUNTREQUEST']._serialized_start=1227
+  _globals['_EXPORTACCOUNTREQUEST']._serialized_end=1249
+  _globals['_EXPORTACCOUNTRESPONSE']._serialized_start=1251
+  _globals['_EXPORTACCOUNTRESPONSE']._serialized_end=1289
+  _globals['_DELETEACCOUNTREQUEST']._serialized_start=1291
+  _globals['_DELETEACCOUNTREQUEST']._serialized_end=1378
+  _globals['_DELETEACCOUNTRESPONSE']._serialized_start=1380
+  _globals['_DELETEACCOUNTRESPONSE']._serialized_end=1452
+  _globals['_CANCELACCOUNTDELETIONREQUEST']._serialized_start=1454
+  _globals['_CANCELACCOUNTDELETIONREQUEST']._serialized_end=1484
+  _globals['_CANCELACCOUNTDELETIONRESPONSE']._serialized_start=1486
+  _globals['_CANCELACCOUNTDELETIONRESPONSE']._serialized_end=1550
+  _globals['_SESSION']._serialized_start=1553
+  _globals['_SESSION']._serialized_end=1706
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=1708
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=1729
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=1731
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=1793
+  _globals['_REVOKESESSIONREQUEST']._serialized_start=1795
+  _globals['_REVOKESESSIONREQUEST']._serialized_end=1829
+  _globals['_REVOKESESSIONRESPONSE']._serialized_start=1831
+  _globals['_REVOKESESSIONRESPONSE']._serialized_end=1854
+  _globals['_ACCOUNTSERVICE']._serialized_start=1857
+  _globals['_ACCOUNTSERVICE']._serialized_end=3031
 # @@protoc_insertion_point(module_scope)

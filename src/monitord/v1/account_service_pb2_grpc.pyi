@@ -30,6 +30,30 @@ class AccountServiceStub:
     """Invites somebody to register. For administrators of this monitord."""
     UpdateUser: _aio.UnaryUnaryMultiCallable[_account_service_pb2.UpdateUserRequest, _account_service_pb2.UpdateUserResponse]
     """Changes what the caller says of themselves."""
+    CompleteProfile: _aio.UnaryUnaryMultiCallable[_account_service_pb2.CompleteProfileRequest, _account_service_pb2.CompleteProfileResponse]
+    """Says of the caller what a new account leaves open: `profile_status` is COMPLETE from then on."""
+    ExportAccount: _aio.UnaryStreamMultiCallable[_account_service_pb2.ExportAccountRequest, _account_service_pb2.ExportAccountResponse]
+    """Sends everything that monitord keeps about the caller, and what they alone own: their personal organisation, and
+    those of which they are the only member. One at a time for each user. By people who have signed in, not by API keys,
+    and from networks that each of these organisations allows.
+
+    The chunks, one after the other, are a gzip file of JSON, one object a line, each with a `kind`: `user`, `profile`,
+    `membership`, `session` and `api_key` of the caller; then of each organisation `organisation`, `invitation`,
+    `monitor`, `contact`, `alert_config`, `maintenance_window`, `incident`, `transition`, `alert`, `alert_attempt`,
+    `audit_event`, `check_log` and `evidence`. Secrets are in none of them. Within a line of kind `monitor` or `contact`,
+    what stands under that name is in the form that `monitorctl apply` takes. The last line is of kind `summary`: how many
+    lines there were of each kind, and the SHA-256 of all that came before it, without gzip. Where it is missing the
+    export was cut, and doesn't count for DeleteAccount.
+    """
+    DeleteAccount: _aio.UnaryUnaryMultiCallable[_account_service_pb2.DeleteAccountRequest, _account_service_pb2.DeleteAccountResponse]
+    """Begins the deletion of the caller's account: every session, key and stream of theirs ends at once, the monitors of the
+    organisations that go with it are paused, and after a time of grace (MONITORD_ACCOUNT_GRACE_DAYS) it is deleted for
+    good, with their personal organisation and those of which they are the only member. Until then they can sign in, and
+    CancelAccountDeletion takes it back. FAILED_PRECONDITION without an export of the last 24 hours, for who is the only
+    owner of an organisation that has other members, and for the only administrator of this monitord. Not by API keys.
+    """
+    CancelAccountDeletion: _aio.UnaryUnaryMultiCallable[_account_service_pb2.CancelAccountDeletionRequest, _account_service_pb2.CancelAccountDeletionResponse]
+    """Takes DeleteAccount back: the monitors that it paused are checked again. API keys stay revoked."""
     ListSessions: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ListSessionsRequest, _account_service_pb2.ListSessionsResponse]
     """Returns the caller's sessions that are not over, newest first; at most 1,000."""
     RevokeSession: _aio.UnaryUnaryMultiCallable[_account_service_pb2.RevokeSessionRequest, _account_service_pb2.RevokeSessionResponse]
@@ -93,6 +117,54 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_account_service_pb2.UpdateUserRequest, _abc.Awaitable[_account_service_pb2.UpdateUserResponse]],
     ) -> _abc.Awaitable[_account_service_pb2.UpdateUserResponse]:
         """Changes what the caller says of themselves."""
+
+    @_abc_1.abstractmethod
+    def CompleteProfile(
+        self,
+        request: _account_service_pb2.CompleteProfileRequest,
+        context: _aio.ServicerContext[_account_service_pb2.CompleteProfileRequest, _abc.Awaitable[_account_service_pb2.CompleteProfileResponse]],
+    ) -> _abc.Awaitable[_account_service_pb2.CompleteProfileResponse]:
+        """Says of the caller what a new account leaves open: `profile_status` is COMPLETE from then on."""
+
+    @_abc_1.abstractmethod
+    def ExportAccount(
+        self,
+        request: _account_service_pb2.ExportAccountRequest,
+        context: _aio.ServicerContext[_account_service_pb2.ExportAccountRequest, _abc.AsyncIterator[_account_service_pb2.ExportAccountResponse]],
+    ) -> _abc.AsyncIterator[_account_service_pb2.ExportAccountResponse]:
+        """Sends everything that monitord keeps about the caller, and what they alone own: their personal organisation, and
+        those of which they are the only member. One at a time for each user. By people who have signed in, not by API keys,
+        and from networks that each of these organisations allows.
+
+        The chunks, one after the other, are a gzip file of JSON, one object a line, each with a `kind`: `user`, `profile`,
+        `membership`, `session` and `api_key` of the caller; then of each organisation `organisation`, `invitation`,
+        `monitor`, `contact`, `alert_config`, `maintenance_window`, `incident`, `transition`, `alert`, `alert_attempt`,
+        `audit_event`, `check_log` and `evidence`. Secrets are in none of them. Within a line of kind `monitor` or `contact`,
+        what stands under that name is in the form that `monitorctl apply` takes. The last line is of kind `summary`: how many
+        lines there were of each kind, and the SHA-256 of all that came before it, without gzip. Where it is missing the
+        export was cut, and doesn't count for DeleteAccount.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteAccount(
+        self,
+        request: _account_service_pb2.DeleteAccountRequest,
+        context: _aio.ServicerContext[_account_service_pb2.DeleteAccountRequest, _abc.Awaitable[_account_service_pb2.DeleteAccountResponse]],
+    ) -> _abc.Awaitable[_account_service_pb2.DeleteAccountResponse]:
+        """Begins the deletion of the caller's account: every session, key and stream of theirs ends at once, the monitors of the
+        organisations that go with it are paused, and after a time of grace (MONITORD_ACCOUNT_GRACE_DAYS) it is deleted for
+        good, with their personal organisation and those of which they are the only member. Until then they can sign in, and
+        CancelAccountDeletion takes it back. FAILED_PRECONDITION without an export of the last 24 hours, for who is the only
+        owner of an organisation that has other members, and for the only administrator of this monitord. Not by API keys.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelAccountDeletion(
+        self,
+        request: _account_service_pb2.CancelAccountDeletionRequest,
+        context: _aio.ServicerContext[_account_service_pb2.CancelAccountDeletionRequest, _abc.Awaitable[_account_service_pb2.CancelAccountDeletionResponse]],
+    ) -> _abc.Awaitable[_account_service_pb2.CancelAccountDeletionResponse]:
+        """Takes DeleteAccount back: the monitors that it paused are checked again. API keys stay revoked."""
 
     @_abc_1.abstractmethod
     def ListSessions(

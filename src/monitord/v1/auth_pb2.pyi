@@ -118,6 +118,8 @@ class User(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     PHONE_FIELD_NUMBER: _builtins.int
     PROFILE_STATUS_FIELD_NUMBER: _builtins.int
+    BIO_FIELD_NUMBER: _builtins.int
+    DELETE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """The user."""
     email: _builtins.str
@@ -132,9 +134,15 @@ class User(_message.Message):
     """A telephone number, such as `+49 30 1234567`; empty: none."""
     profile_status: Global___ProfileStatus.ValueType
     """Whether they have told what a new account leaves open."""
+    bio: _builtins.str
+    """What they say of themselves; at most 2,000 characters; empty: nothing."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """Since when the account exists."""
+
+    @_builtins.property
+    def delete_time(self) -> _timestamp_pb2.Timestamp:
+        """When the account is deleted for good, unless CancelAccountDeletion takes that back; absent: it stays."""
 
     def __init__(
         self,
@@ -147,10 +155,12 @@ class User(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         phone: _builtins.str = ...,
         profile_status: Global___ProfileStatus.ValueType = ...,
+        bio: _builtins.str = ...,
+        delete_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "email", b"email", "full_name", b"full_name", "id", b"id", "organisation_id", b"organisation_id", "phone", b"phone", "profile_status", b"profile_status", "provider", b"provider"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bio", b"bio", "create_time", b"create_time", "delete_time", b"delete_time", "email", b"email", "full_name", b"full_name", "id", b"id", "organisation_id", b"organisation_id", "phone", b"phone", "profile_status", b"profile_status", "provider", b"provider"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,6 +7,7 @@ import pytest
 
 from monitord.domain.instant import SECOND, Instant
 from monitord.domain.letter import Letter
+from monitord.identity.account_deletion import AccountDeletion
 from monitord.identity.accounts import Accounts
 from monitord.identity.address_proofs import AddressProofs
 from monitord.identity.authenticator import Authenticator
@@ -20,6 +21,8 @@ from monitord.identity.throttle import LoginThrottle
 from monitord.identity.tokens import Tokens
 from monitord.identity.upkeep import Upkeep
 from monitord.identity.vault import Vault
+from monitord.storage.account_deletion import AccountDeletionStore
+from monitord.storage.account_purge import AccountPurge
 from monitord.storage.accounts import AccountStore
 from monitord.storage.address_proofs import AddressProofStore
 from monitord.storage.api_keys import ApiKeyStore
@@ -86,6 +89,17 @@ class Identity:
         self.accounts = Accounts(
             self.store, ApiKeyStore(database), self.hasher, now=clock.now, ended=self.authenticator.forget
         )
+
+        self.deletion = AccountDeletion(
+            AccountDeletionStore(database, Vault([bytes(32)])),
+            self.hasher,
+            self.throttle,
+            grace_days=14,
+            post=self.letters.append,
+            now=clock.now,
+            ended=self.authenticator.forget,
+        )
+        self.purge = AccountPurge(database, ended=self.authenticator.forget, left=changed, clock=clock.now)
 
     def registering(self, mode: RegistrationMode, *, mail: bool = True) -> Registration:
         """Return what registers people, by another rule than ``open``."""

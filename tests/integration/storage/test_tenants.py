@@ -22,6 +22,7 @@ from monitord.domain.queries import LogQuery, MonitorQuery
 from monitord.identity.api_keys import ApiKey
 from monitord.identity.principal import Scope
 from monitord.identity.tenant import Tenant, current_tenant
+from monitord.identity.user import Profile
 from monitord.storage.database import Database, Transaction
 from monitord.storage.tenancy import TenantDatabase
 from monitord.storage.wall import RIGHTS, UNWALLED
@@ -33,12 +34,14 @@ OF_ONES_OWN = {
     "organisations": "id = $1",
     "api_keys": "org_id = $1 AND user_id = $2",
     "sessions": "user_id = $2",
+    "user_profile": "user_id = $2",
 }
 """Which rows are a tenant's; of the others: those with its org_id."""
 
 PING = Ping(at=NOON, kind=PingKind.SUCCESS)
 WINDOW = MaintenanceSpec(name="new", schedule=Once(start=NOON, end=NOON + SECOND))
 CONTACT = ContactSpec(name="new", channel=EmailContact(address="new@example.org"))
+SAID = Profile(full_name="mine", bio="x")
 KEY = ApiKey(id="k" * 12, display_name="new", scope=Scope.READ, created_at=NOON)
 
 
@@ -133,8 +136,9 @@ async def test_nothing_is_written_for_another_and_nothing_moves_there(
     for table in WALLED:
         columns = columns_for(table, "INSERT")
         if columns:
+            owner, own = ("user_id", ours.user) if table == "user_profile" else ("org_id", ours.org)
             async with database.connection() as held:
-                row = await held.fetchval(f"SELECT to_jsonb(t) FROM {table} AS t WHERE org_id = $1 LIMIT 1", ours.org)
+                row = await held.fetchval(f"SELECT to_jsonb(t) FROM {table} AS t WHERE {owner} = $1 LIMIT 1", own)
             names = ", ".join(sorted(row) if columns == [""] else columns)
             copied = (
                 f"INSERT INTO {table} ({names}) OVERRIDING SYSTEM VALUE "
@@ -158,7 +162,8 @@ async def test_what_nobody_needs_nobody_may(tenants: TenantDatabase, ours: Thing
         "UPDATE api_keys SET scope = 'admin'",
         "DELETE FROM api_keys",
         "SELECT FROM address_proofs",
-        "SELECT FROM user_profile",
+        "SELECT stripe_id FROM user_profile",
+        "UPDATE user_profile SET is_premium = true",
         "UPDATE monitor_logs SET verdict = 1",
         "UPDATE organisations SET name = 'mine'",
         "UPDATE shards SET position = 0",
@@ -239,7 +244,9 @@ CALLS: dict[str, Call] = {
     "monitors.without_labels": _reached,
     "requests.once": lambda s, t: s.requests.once(t.org, "Create", t.request, b"asked", _act),
     "accounts.user": lambda s, t: s.accounts.user(t.user),
-    "accounts.update_user": lambda s, t: s.accounts.update_user(t.user, "mine", None, at=NOON),
+    "accounts.update_user": lambda s, t: s.accounts.update_user(
+        t.user, Profile(full_name="mine", bio="x"), complete=True, at=NOON
+    ),
     "keys.create_api_key": lambda s, t: s.keys.create_api_key(t.org, t.user, KEY, b"digest"),
     "keys.list_api_keys": lambda s, t: s.keys.list_api_keys(t.org, t.user, limit=10, after=None),
     "keys.revoke_api_key": lambda s, t: s.keys.revoke_api_key(t.org, t.user, t.key, at=NOON),

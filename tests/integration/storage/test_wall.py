@@ -27,7 +27,7 @@ WITHOUT_POLICY = {
     "alembic_version": "which schema this is; tenants have no right to it",
     "address_proofs": "of people who are not known yet; tenants have no right to it",
 }
-OUT_OF_REACH = {"user_profile", "certificate_notices", "invitations", "subscriptions"}
+OUT_OF_REACH = {"account_pauses", "certificate_notices", "invitations", "subscriptions"}
 """With a policy, though tenants have no right to them so far."""
 
 TABLES = """

@@ -276,6 +276,13 @@ async def test_an_open_stream_ends_when_the_token_is_revoked_or_expires_or_the_a
     users.found = FirebaseUser(user_id=7, org_id=70)
     bearers.forget("uid-1")
     assert await still(bearers, principal)
+    users.found = FirebaseUser(user_id=7, org_id=70, session_version=2)
+    bearers.forget("uid-1")
+    assert not await still(bearers, principal), "all that was open has ended"
+    again = await bearers.authenticate("a")
+    assert await still(bearers, again), "it may be shown again: they can come back"
+    users.found = FirebaseUser(user_id=7, org_id=70)
+    bearers.forget("uid-1")
     google.error = ProviderUnavailableError("away")
     await asyncio.sleep(3600)
     assert not await still(bearers, principal), "it expired, whoever is away"

@@ -11,8 +11,12 @@ from structlog.testing import capture_logs
 
 from monitord.domain.errors import FailedPreconditionError
 from monitord.domain.instant import MINUTE, SECOND
+from monitord.identity.account_deletion import AccountDeletion
 from monitord.identity.firebase_library import EMULATOR, FirebaseLibrary
 from monitord.identity.service_account import read_service_account
+from monitord.identity.vault import Vault
+from monitord.storage.account_deletion import AccountDeletionStore
+from monitord.storage.account_purge import AccountPurge
 from monitord.v1 import auth_service_pb2 as pb
 from tests.integration.identity.firebase.conftest import World
 from tests.support.google_keys import PROJECT, Google, Key, unsigned
@@ -26,6 +30,30 @@ async def test_a_signed_token_lets_its_user_in(world: World, google: Google) -> 
 
     assert signed_in.is_new_user
     assert (signed_in.user.email, signed_in.user.full_name) == ("uid-1@example.org", "Ann Example")
+
+
+async def test_who_leaves_comes_back_by_firebase_until_the_account_is_gone(world: World, google: Google) -> None:
+    """(T12)"""
+    token = google.token()
+    first = await world.login(token)
+    ended = world.authenticator.forget
+    identity, principal = world.identity, await world.authenticator.authenticate(f"Bearer {token}")
+    store = AccountDeletionStore(world.database, Vault([bytes(32)]))
+    deletion = AccountDeletion(
+        store, identity.hasher, identity.throttle, grace_days=0, post=None, now=world.clock.now, ended=ended
+    )
+    await deletion.begin(principal, "", "UID-1@example.org", "192.0.2.1", without_export=True)
+    assert not await world.authenticator.still_valid(principal), "what was open has ended"
+    assert (await refusal(world.user(first.tokens.access_token))).code is StatusCode.UNAUTHENTICATED
+    assert (await world.user(token)).HasField("delete_time")
+    again = await world.login(token)
+    assert (again.is_new_user, again.user.id) == (False, first.user.id)
+    purge = AccountPurge(world.database, ended=ended, left=world.authenticator.forget_member, clock=world.clock.now)
+    assert await purge.purge() == 1
+    for bearer in (token, again.tokens.access_token):
+        assert (await refusal(world.user(bearer))).code is StatusCode.UNAUTHENTICATED
+    anew = await world.login(token)
+    assert (anew.is_new_user, anew.user.id != first.user.id) == (True, True)
 
 
 def forged(google: Google) -> dict[str, tuple[str, str]]:

@@ -70,6 +70,26 @@ class AccountServiceStub:
                 request_serializer=monitord_dot_v1_dot_account__service__pb2.UpdateUserRequest.SerializeToString,
                 response_deserializer=monitord_dot_v1_dot_account__service__pb2.UpdateUserResponse.FromString,
                 _registered_method=True)
+        self.CompleteProfile = channel.unary_unary(
+                '/monitord.v1.AccountService/CompleteProfile',
+                request_serializer=monitord_dot_v1_dot_account__service__pb2.CompleteProfileRequest.SerializeToString,
+                response_deserializer=monitord_dot_v1_dot_account__service__pb2.CompleteProfileResponse.FromString,
+                _registered_method=True)
+        self.ExportAccount = channel.unary_stream(
+                '/monitord.v1.AccountService/ExportAccount',
+                request_serializer=monitord_dot_v1_dot_account__service__pb2.ExportAccountRequest.SerializeToString,
+                response_deserializer=monitord_dot_v1_dot_account__service__pb2.ExportAccountResponse.FromString,
+                _registered_method=True)
+        self.DeleteAccount = channel.unary_unary(
+                '/monitord.v1.AccountService/DeleteAccount',
+                request_serializer=monitord_dot_v1_dot_account__service__pb2.DeleteAccountRequest.SerializeToString,
+                response_deserializer=monitord_dot_v1_dot_account__service__pb2.DeleteAccountResponse.FromString,
+                _registered_method=True)
+        self.CancelAccountDeletion = channel.unary_unary(
+                '/monitord.v1.AccountService/CancelAccountDeletion',
+                request_serializer=monitord_dot_v1_dot_account__service__pb2.CancelAccountDeletionRequest.SerializeToString,
+                response_deserializer=monitord_dot_v1_dot_account__service__pb2.CancelAccountDeletionResponse.FromString,
+                _registered_method=True)
         self.ListSessions = channel.unary_unary(
                 '/monitord.v1.AccountService/ListSessions',
                 request_serializer=monitord_dot_v1_dot_account__service__pb2.ListSessionsRequest.SerializeToString,
@@ -135,6 +155,48 @@ class AccountServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CompleteProfile(self, request, context):
+        """Says of the caller what a new account leaves open: `profile_status` is COMPLETE from then on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportAccount(self, request, context):
+        """Sends everything that monitord keeps about the caller, and what they alone own: their personal organisation, and
+        those of which they are the only member. One at a time for each user. By people who have signed in, not by API keys,
+        and from networks that each of these organisations allows.
+
+        The chunks, one after the other, are a gzip file of JSON, one object a line, each with a `kind`: `user`, `profile`,
+        `membership`, `session` and `api_key` of the caller; then of each organisation `organisation`, `invitation`,
+        `monitor`, `contact`, `alert_config`, `maintenance_window`, `incident`, `transition`, `alert`, `alert_attempt`,
+        `audit_event`, `check_log` and `evidence`. Secrets are in none of them. Within a line of kind `monitor` or `contact`,
+        what stands under that name is in the form that `monitorctl apply` takes. The last line is of kind `summary`: how many
+        lines there were of each kind, and the SHA-256 of all that came before it, without gzip. Where it is missing the
+        export was cut, and doesn't count for DeleteAccount.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteAccount(self, request, context):
+        """Begins the deletion of the caller's account: every session, key and stream of theirs ends at once, the monitors of the
+        organisations that go with it are paused, and after a time of grace (MONITORD_ACCOUNT_GRACE_DAYS) it is deleted for
+        good, with their personal organisation and those of which they are the only member. Until then they can sign in, and
+        CancelAccountDeletion takes it back. FAILED_PRECONDITION without an export of the last 24 hours, for who is the only
+        owner of an organisation that has other members, and for the only administrator of this monitord. Not by API keys.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelAccountDeletion(self, request, context):
+        """Takes DeleteAccount back: the monitors that it paused are checked again. API keys stay revoked.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListSessions(self, request, context):
         """Returns the caller's sessions that are not over, newest first; at most 1,000.
         """
@@ -186,6 +248,26 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.UpdateUser,
                     request_deserializer=monitord_dot_v1_dot_account__service__pb2.UpdateUserRequest.FromString,
                     response_serializer=monitord_dot_v1_dot_account__service__pb2.UpdateUserResponse.SerializeToString,
+            ),
+            'CompleteProfile': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompleteProfile,
+                    request_deserializer=monitord_dot_v1_dot_account__service__pb2.CompleteProfileRequest.FromString,
+                    response_serializer=monitord_dot_v1_dot_account__service__pb2.CompleteProfileResponse.SerializeToString,
+            ),
+            'ExportAccount': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportAccount,
+                    request_deserializer=monitord_dot_v1_dot_account__service__pb2.ExportAccountRequest.FromString,
+                    response_serializer=monitord_dot_v1_dot_account__service__pb2.ExportAccountResponse.SerializeToString,
+            ),
+            'DeleteAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteAccount,
+                    request_deserializer=monitord_dot_v1_dot_account__service__pb2.DeleteAccountRequest.FromString,
+                    response_serializer=monitord_dot_v1_dot_account__service__pb2.DeleteAccountResponse.SerializeToString,
+            ),
+            'CancelAccountDeletion': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelAccountDeletion,
+                    request_deserializer=monitord_dot_v1_dot_account__service__pb2.CancelAccountDeletionRequest.FromString,
+                    response_serializer=monitord_dot_v1_dot_account__service__pb2.CancelAccountDeletionResponse.SerializeToString,
             ),
             'ListSessions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListSessions,
@@ -388,6 +470,114 @@ class AccountService:
             '/monitord.v1.AccountService/UpdateUser',
             monitord_dot_v1_dot_account__service__pb2.UpdateUserRequest.SerializeToString,
             monitord_dot_v1_dot_account__service__pb2.UpdateUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompleteProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/monitord.v1.AccountService/CompleteProfile',
+            monitord_dot_v1_dot_account__service__pb2.CompleteProfileRequest.SerializeToString,
+            monitord_dot_v1_dot_account__service__pb2.CompleteProfileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/monitord.v1.AccountService/ExportAccount',
+            monitord_dot_v1_dot_account__service__pb2.ExportAccountRequest.SerializeToString,
+            monitord_dot_v1_dot_account__service__pb2.ExportAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/monitord.v1.AccountService/DeleteAccount',
+            monitord_dot_v1_dot_account__service__pb2.DeleteAccountRequest.SerializeToString,
+            monitord_dot_v1_dot_account__service__pb2.DeleteAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelAccountDeletion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/monitord.v1.AccountService/CancelAccountDeletion',
+            monitord_dot_v1_dot_account__service__pb2.CancelAccountDeletionRequest.SerializeToString,
+            monitord_dot_v1_dot_account__service__pb2.CancelAccountDeletionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16monitord/v1/auth.proto\x12\x0bmonitord.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf2\x01\n\x04User\x12\n\n\x02id\x18\x01 \x01(\x03\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x11\n\tfull_name\x18\x03 \x01(\t\x12/\n\x08provider\x18\x04 \x01(\x0e\x32\x1d.monitord.v1.IdentityProvider\x12\x17\n\x0forganisation_id\x18\x05 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05phone\x18\x07 \x01(\t\x12\x32\n\x0eprofile_status\x18\x08 \x01(\x0e\x32\x1a.monitord.v1.ProfileStatus\"\xdc\x02\n\x06\x41piKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12!\n\x05scope\x18\x03 \x01(\x0e\x32\x12.monitord.v1.Scope\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rlast_use_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x06labels\x18\x07 \x03(\x0b\x32\x1f.monitord.v1.ApiKey.LabelsEntry\x12\x18\n\x10\x61llowed_networks\x18\x08 \x03(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*P\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\x0e\n\nSCOPE_READ\x10\x01\x12\x0f\n\x0bSCOPE_WRITE\x10\x02\x12\x0f\n\x0bSCOPE_ADMIN\x10\x03*\xb9\x01\n\x10IdentityProvider\x12!\n\x1dIDENTITY_PROVIDER_UNSPECIFIED\x10\x00\x12\x1e\n\x1aIDENTITY_PROVIDER_PASSWORD\x10\x01\x12\'\n#IDENTITY_PROVIDER_FIREBASE_PASSWORD\x10\x02\x12\x1c\n\x18IDENTITY_PROVIDER_GOOGLE\x10\x03\x12\x1b\n\x17IDENTITY_PROVIDER_APPLE\x10\x04*h\n\rProfileStatus\x12\x1e\n\x1aPROFILE_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16PROFILE_STATUS_PENDING\x10\x01\x12\x1b\n\x17PROFILE_STATUS_COMPLETE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16monitord/v1/auth.proto\x12\x0bmonitord.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb0\x02\n\x04User\x12\n\n\x02id\x18\x01 \x01(\x03\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x11\n\tfull_name\x18\x03 \x01(\t\x12/\n\x08provider\x18\x04 \x01(\x0e\x32\x1d.monitord.v1.IdentityProvider\x12\x17\n\x0forganisation_id\x18\x05 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05phone\x18\x07 \x01(\t\x12\x32\n\x0eprofile_status\x18\x08 \x01(\x0e\x32\x1a.monitord.v1.ProfileStatus\x12\x0b\n\x03\x62io\x18\t \x01(\t\x12/\n\x0b\x64\x65lete_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xdc\x02\n\x06\x41piKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12!\n\x05scope\x18\x03 \x01(\x0e\x32\x12.monitord.v1.Scope\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rlast_use_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x06labels\x18\x07 \x03(\x0b\x32\x1f.monitord.v1.ApiKey.LabelsEntry\x12\x18\n\x10\x61llowed_networks\x18\x08 \x03(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*P\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\x0e\n\nSCOPE_READ\x10\x01\x12\x0f\n\x0bSCOPE_WRITE\x10\x02\x12\x0f\n\x0bSCOPE_ADMIN\x10\x03*\xb9\x01\n\x10IdentityProvider\x12!\n\x1dIDENTITY_PROVIDER_UNSPECIFIED\x10\x00\x12\x1e\n\x1aIDENTITY_PROVIDER_PASSWORD\x10\x01\x12\'\n#IDENTITY_PROVIDER_FIREBASE_PASSWORD\x10\x02\x12\x1c\n\x18IDENTITY_PROVIDER_GOOGLE\x10\x03\x12\x1b\n\x17IDENTITY_PROVIDER_APPLE\x10\x04*h\n\rProfileStatus\x12\x1e\n\x1aPROFILE_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16PROFILE_STATUS_PENDING\x10\x01\x12\x1b\n\x17PROFILE_STATUS_COMPLETE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,16 +34,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_APIKEY_LABELSENTRY']._loaded_options = None
   _globals['_APIKEY_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_SCOPE']._serialized_start=668
-  _globals['_SCOPE']._serialized_end=748
-  _globals['_IDENTITYPROVIDER']._serialized_start=751
-  _globals['_IDENTITYPROVIDER']._serialized_end=936
-  _globals['_PROFILESTATUS']._serialized_start=938
-  _globals['_PROFILESTATUS']._serialized_end=1042
+  _globals['_SCOPE']._serialized_start=730
+  _globals['_SCOPE']._serialized_end=810
+  _globals['_IDENTITYPROVIDER']._serialized_start=813
+  _globals['_IDENTITYPROVIDER']._serialized_end=998
+  _globals['_PROFILESTATUS']._serialized_start=1000
+  _globals['_PROFILESTATUS']._serialized_end=1104
   _globals['_USER']._serialized_start=73
-  _globals['_USER']._serialized_end=315
-  _globals['_APIKEY']._serialized_start=318
-  _globals['_APIKEY']._serialized_end=666
-  _globals['_APIKEY_LABELSENTRY']._serialized_start=621
-  _globals['_APIKEY_LABELSENTRY']._serialized_end=666
+  _globals['_USER']._serialized_end=377
+  _globals['_APIKEY']._serialized_start=380
+  _globals['_APIKEY']._serialized_end=728
+  _globals['_APIKEY_LABELSENTRY']._serialized_start=683
+  _globals['_APIKEY_LABELSENTRY']._serialized_end=728
 # @@protoc_insertion_point(module_scope)

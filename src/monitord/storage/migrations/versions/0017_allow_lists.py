@@ -3,7 +3,7 @@
 from monitord.storage.migrations.script import execute
 
 revision = "0017"
-down_revision = "0015"
+down_revision = "0016"
 
 
 def upgrade() -> None:

@@ -11,3 +11,5 @@ ALTER TABLE log_floors ENABLE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON log_floors USING (org_id = (SELECT tenant_org_id()));
 ALTER TABLE subscriptions ENABLE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON subscriptions USING (org_id = (SELECT tenant_org_id()));
+ALTER TABLE account_pauses ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON account_pauses USING (org_id = (SELECT tenant_org_id()));
