@@ -47,6 +47,7 @@ async def ctl(server: FakeMonitord, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     for name in (
         "MONITORD_API_KEY_FILE",
         "MONITORD_STATE_DIR",
+        "MONITORD_ORGANISATION",
         "MONITORD_SERVER_CA_FILE",
         "MONITORD_CLIENT_CERT_FILE",
         "MONITORD_CLIENT_CERT_KEY_FILE",
