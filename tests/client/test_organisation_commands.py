@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from types import SimpleNamespace
 
 import pytest
 from grpc import StatusCode
@@ -249,6 +250,19 @@ async def test_a_new_password(server: FakeMonitord, ctl: Ctl) -> None:
     assert (changed.exit_code, server.password) == (0, "battery staple")
     assert (await ctl("list")).exit_code == 0, "the session goes on"
     assert not any("staple" in text for text in (changed.stdout, changed.stderr))
+
+
+@pytest.mark.usefixtures("signed_in")
+async def test_a_new_password_is_asked_for_twice_at_a_terminal(
+    server: FakeMonitord, ctl: Ctl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("monitord_client.monitorctl.account_commands.sys", terminal)
+    typed = ["correct horse", "battery staple", "battery stable", "battery staple", "battery staple"]
+    changed = await ctl("passwd", stdin="".join(f"{line}\n" for line in typed))
+    assert (changed.exit_code, server.password) == (0, "battery staple")
+    assert f"Old password of {MINE}" in changed.stderr
+    assert not any(line in changed.output for line in typed)
 
 
 async def test_whoami_tells_user_proof_organisation_and_role(server: FakeMonitord, ctl: Ctl, shop: int) -> None:
