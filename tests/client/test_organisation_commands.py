@@ -52,6 +52,7 @@ async def test_one_that_is_not_there_is_told_with_who_chose_it(server: FakeMonit
     assert (near.exit_code, "Did you mean 'Shop'?" in near.stderr) == (3, True)
     gone = await ctl("list", "--organisation", "99")
     assert (gone.exit_code, "It was chosen by --organisation." in gone.stderr) == (3, True)
+    assert "An API key acts in the one that it was made in" in gone.stderr
     server.found_team("Shop")
     double = await ctl("list", "--organisation", "Shop")
     assert (

@@ -10,7 +10,7 @@ from monitord_client.monitorctl.completion import complete_member
 from monitord_client.monitorctl.contact_finding import number_of
 from monitord_client.monitorctl.exits import CommandError
 from monitord_client.monitorctl.options import Output, YesOption
-from monitord_client.monitorctl.organisation_finding import find_member
+from monitord_client.monitorctl.organisation_finding import find_member, way_in
 from monitord_client.monitorctl.running import Cli
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ async def accept(cli: Cli, invitation: InvitationId) -> None:
         print_data(cli.output, mapping_of(joined))
         return
     cli.print(f"You are {a_role(joined.role)} of {visible(joined.display_name)} (id {joined.id}) now")
-    cli.note(f"To act in it: monitorctl org use {joined.id}, or --organisation {joined.id} with any command.")
+    cli.note(way_in(joined.id, signed_in=cli.signed_in))
 
 
 async def decline(cli: Cli, invitation: InvitationId) -> None:

@@ -9,7 +9,7 @@ from monitord_client.monitorctl.commands import command
 from monitord_client.monitorctl.completion import complete_organisation
 from monitord_client.monitorctl.exits import CommandError
 from monitord_client.monitorctl.options import Output, YesOption
-from monitord_client.monitorctl.organisation_finding import find_organisation
+from monitord_client.monitorctl.organisation_finding import find_organisation, way_in
 from monitord_client.monitorctl.running import Cli
 
 if TYPE_CHECKING:
@@ -74,10 +74,8 @@ async def create(cli: Cli, name: Annotated[str, typer.Argument(help="What to cal
         print_data(cli.output, mapping_of(made))
         return
     cli.print(f"+ {visible(made.display_name)} (id {made.id})")
-    cli.note(
-        f"To act in it: monitorctl org use {made.id}, or --organisation {made.id} with any command. To share it: "
-        f"monitorctl --organisation {made.id} member invite ann@example.org --role editor"
-    )
+    cli.note(way_in(made.id, signed_in=cli.signed_in))
+    cli.note(f"To share it: monitorctl --organisation {made.id} member invite ann@example.org --role editor")
 
 
 async def use(

@@ -38,6 +38,12 @@ async def find_member(client: "Client", reference: str) -> "Member":
     raise CommandError(f"no member has the address or id {reference!r}. {hint}", ExitCode.NOT_FOUND)
 
 
+def way_in(number: int, *, signed_in: bool) -> str:
+    """Return how commands come to act in an organisation that the user has just come into."""
+    first = "" if signed_in else " sign in (monitorctl login; an API key acts in its own alone), then:"
+    return f"To act in it:{first} monitorctl org use {number}, or --organisation {number} with any command."
+
+
 async def _by_name(client: "Client", name: str) -> "Organisation":
     from monitord_client.errors import PermissionDeniedError
 

@@ -218,6 +218,8 @@ def _report(cli: Cli, error: "MonitordError") -> int:
             lines.append("No key was found: set MONITORD_API_KEY, give --key-file, or run `monitorctl login`.")
         case errors.NotFoundError() if "organisation_id" in error.metadata and cli.organisation_origin:
             lines.append(f"It was chosen by {cli.organisation_origin}.")
+            if not cli.signed_in:
+                lines.append("An API key acts in the one that it was made in; `monitorctl login` opens all of yours.")
         case errors.UnavailableError() if not error.reason:
             lines.append(f"Is monitord running at {cli.address}? --address or MONITORD_ADDRESS names another place.")
             lines += cli.hints_of_tls()
