@@ -21,6 +21,7 @@ _CLIENT = frozenset(
         "SERVER_CA_FILE",
         "CLIENT_CERT_FILE",
         "CLIENT_CERT_KEY_FILE",
+        "ORGANISATION",
     )
 )
 """Variables of monitorctl, which may well be set in the same shell."""

@@ -1,10 +1,12 @@
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+import typer
 from typer.testing import CliRunner, Result
 
 from monitord_client import Client
@@ -14,6 +16,12 @@ from monitord_client.monitorctl.app import build
 from tests.client.fake_monitord import KEY, FakeMonitord
 
 Ctl = Callable[..., Awaitable[Result]]
+
+
+@functools.cache
+def built() -> Any:
+    """Return the command, put together once: that takes longer than most commands do."""
+    return typer.main.get_command(build())
 
 
 @pytest_asyncio.fixture
@@ -47,11 +55,13 @@ async def ctl(server: FakeMonitord, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     for name in (
         "MONITORD_API_KEY_FILE",
         "MONITORD_STATE_DIR",
+        "MONITORD_ORGANISATION",
         "MONITORD_SERVER_CA_FILE",
         "MONITORD_CLIENT_CERT_FILE",
         "MONITORD_CLIENT_CERT_KEY_FILE",
     ):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("typer.testing._get_command", lambda _: built())
     app = build()
 
     async def invoke(*args: str, stdin: str | None = None) -> Result:

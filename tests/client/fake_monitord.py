@@ -17,8 +17,10 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from monitord_client.v1 import auth_service_pb2 as auth
 from monitord_client.v1 import check_log_service_pb2 as logs
 from monitord_client.v1 import monitor_service_pb2 as monitors
+from monitord_client.v1.account_service_pb2_grpc import add_AccountServiceServicer_to_server
 from monitord_client.v1.alert_service_pb2_grpc import add_AlertServiceServicer_to_server
-from monitord_client.v1.auth_pb2 import ApiKey, User
+from monitord_client.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
+from monitord_client.v1.auth_pb2 import IDENTITY_PROVIDER_PASSWORD, ApiKey, User
 from monitord_client.v1.auth_service_pb2_grpc import AuthServiceServicer, add_AuthServiceServicer_to_server
 from monitord_client.v1.check_log_pb2 import CheckLog
 from monitord_client.v1.check_log_service_pb2_grpc import (
@@ -33,7 +35,10 @@ from monitord_client.v1.incident_service_pb2_grpc import add_IncidentServiceServ
 from monitord_client.v1.maintenance_service_pb2_grpc import add_MaintenanceServiceServicer_to_server
 from monitord_client.v1.monitor_pb2 import MONITOR_STATUS_PAUSED, MONITOR_STATUS_PENDING, Monitor, MonitorType
 from monitord_client.v1.monitor_service_pb2_grpc import MonitorServiceServicer, add_MonitorServiceServicer_to_server
+from monitord_client.v1.organisation_service_pb2_grpc import add_OrganisationServiceServicer_to_server
+from tests.client.fake_accounts import PERSONAL, FakeAccounts, FakeAudit
 from tests.client.fake_alerting import FakeAlerts, FakeContacts, FakeIncidents
+from tests.client.fake_organisations import FakeOrganisations
 from tests.client.fake_services import FakeHeartbeats, FakeMaintenance
 
 KEY = "mk_test_0123456789"
@@ -105,6 +110,9 @@ class FakeMonitord(
     FakeContacts,
     FakeIncidents,
     FakeAlerts,
+    FakeAccounts,
+    FakeOrganisations,
+    FakeAudit,
 ):
     """In-memory monitors, rows, sessions and keys. Unknown or missing proof is refused; request ids count once."""
 
@@ -116,6 +124,14 @@ class FakeMonitord(
         self.report = DeliveryReport(accepted=True, code="smtp.250", detail="queued")
         self.incidents, self.timelines, self.scripts, self.watched = {}, {}, [], []
         self.alerts, self.reasons = {}, []
+        self.password, self.sessions, self.events = "correct horse", [], []
+        self.user = User(
+            id=1, email="ada@example.com", full_name="Ada", organisation_id=1, provider=IDENTITY_PROVIDER_PASSWORD
+        )
+        self.teams, self.team_members, self.invitations = {}, {}, {}
+        self.found_team(PERSONAL, personal=True)
+        self.acted: list[tuple[str, int]] = []
+        """In which organisation each call acted."""
         self.secrets: dict[tuple[int, str], str] = {}
         self.rows: list[CheckLog] = []
         self.calls: list[tuple[str, Any]] = []
@@ -147,6 +163,9 @@ class FakeMonitord(
         add_ContactServiceServicer_to_server(self, self._server)
         add_IncidentServiceServicer_to_server(self, self._server)
         add_AlertServiceServicer_to_server(self, self._server)
+        add_AccountServiceServicer_to_server(self, self._server)
+        add_OrganisationServiceServicer_to_server(self, self._server)
+        add_AuditServiceServicer_to_server(self, self._server)
         bound = self._server.add_insecure_port(f"127.0.0.1:{port}")
         self.address = f"127.0.0.1:{bound}"
         await self._server.start()
@@ -214,12 +233,26 @@ class FakeMonitord(
             sent = dict(context.invocation_metadata()).get("authorization", "")
             if sent.removeprefix("Bearer ") not in self.valid_tokens or not sent.startswith("Bearer "):
                 await self._abort(context, Fault(grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", "who are you?"))
+            await self._take_place(method, context)
         if method in self.held:
             await asyncio.Event().wait()
         fault = self.faults[method].popleft() if self.faults[method] else None
         if fault is not None and not fault.after_acting:
             await self._abort(context, fault)
         return fault
+
+    async def _take_place(self, method: str, context: Context) -> None:
+        """Note in which organisation a call acts, and refuse those that the caller is not in."""
+        organisation = self.acting(context)
+        if organisation not in self.teams:
+            message = f"There is no organisation {organisation} that this credential may act in."
+            metadata = {"organisation_id": str(organisation)}
+            await self._abort(context, Fault(grpc.StatusCode.NOT_FOUND, "NOT_FOUND", message, metadata=metadata))
+        self.acted.append((method, organisation))
+
+    @staticmethod
+    def acting(context: Context) -> int:
+        return int(dict(context.invocation_metadata()).get("x-monitord-organisation", 1))
 
     async def _leave(self, context: Context, fault: Fault | None) -> None:
         if fault is not None:
@@ -481,10 +514,10 @@ class FakeMonitord(
 
     async def Login(self, request: Any, context: Context) -> Any:
         fault = await self._enter("Login", request, context, proof=False)
-        if (request.email, request.password) != ("ada@example.com", "correct horse"):
+        if (request.email, request.password) != (self.user.email, self.password):
             await self._abort(context, Fault(grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", "wrong"))
         await self._leave(context, fault)
-        return auth.LoginResponse(tokens=self._tokens(), user=User(id=1, email=request.email, full_name="Ada"))
+        return auth.LoginResponse(tokens=self._tokens(), user=self.user)
 
     async def Refresh(self, request: Any, context: Context) -> Any:
         await self._enter("Refresh", request, context, proof=False)
@@ -503,13 +536,19 @@ class FakeMonitord(
 
     async def GetUser(self, request: Any, context: Context) -> Any:
         await self._enter("GetUser", request, context)
-        return auth.GetUserResponse(user=User(id=1, email="ada@example.com"))
+        return auth.GetUserResponse(user=self.user)
 
     async def CreateApiKey(self, request: Any, context: Context) -> Any:
         fault = await self._enter("CreateApiKey", request, context)
 
         def make() -> Any:
-            key = ApiKey(id=f"k{len(self.keys) + 1}", display_name=request.display_name, scope=request.scope)
+            key = ApiKey(
+                id=f"k{len(self.keys) + 1}",
+                display_name=request.display_name,
+                scope=request.scope,
+                labels=request.labels,
+                allowed_networks=request.allowed_networks,
+            )
             key.create_time.GetCurrentTime()
             self.keys[key.id] = key
             return auth.CreateApiKeyResponse(api_key=key, secret=f"mk_{key.id}_secret")

@@ -146,6 +146,7 @@ def test_unsafe_and_contradictory_settings_stop_the_start(variables, says):
         {"MONITORD_CORS_ORIGINS": "https://a.example.org, http://localhost:5173,http://[::1]:8080"},
         {"MONITORD_TRUSTED_PROXIES": "10.0.0.0/8,fd00::1"},
         {"MONITORD_ADDRESS": "localhost:50051", "MONITORD_API_KEY": "key", "MONITORD_CLIENT_CERT_FILE": "me.pem"},
+        {"MONITORD_ORGANISATION": "Shop"},
     ],
 )
 def test_what_looks_close_to_wrong_but_is_right(variables):

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from monitord_client.v1.alert_pb2 import Alert as Alert
     from monitord_client.v1.alert_pb2 import AlertState as AlertState
     from monitord_client.v1.alert_pb2 import DeliveryAttempt as DeliveryAttempt
+    from monitord_client.v1.audit_service_pb2 import AuditEvent as AuditEvent
     from monitord_client.v1.auth_pb2 import ApiKey as ApiKey
     from monitord_client.v1.auth_pb2 import Scope as Scope
     from monitord_client.v1.auth_pb2 import User as User
@@ -92,6 +93,10 @@ if TYPE_CHECKING:
     from monitord_client.v1.monitor_service_pb2 import AppliedMonitor as AppliedMonitor
     from monitord_client.v1.monitor_service_pb2 import ApplyAction as ApplyAction
     from monitord_client.v1.monitor_service_pb2 import MonitorOrder as MonitorOrder
+    from monitord_client.v1.organisation_pb2 import Invitation as Invitation
+    from monitord_client.v1.organisation_pb2 import Member as Member
+    from monitord_client.v1.organisation_pb2 import Organisation as Organisation
+    from monitord_client.v1.organisation_pb2 import Role as Role
     from monitord_client.v1.tcp_check_pb2 import TcpCheck as TcpCheck
     from monitord_client.v1.tls_check_pb2 import TlsCheck as TlsCheck
     from monitord_client.v1.websocket_check_pb2 import WebsocketCheck as WebsocketCheck
@@ -112,6 +117,7 @@ _PLACES = {
     "PagerDutyContact PagerDutyRegion QuietHours SlackContact TeamsContact TelegramContact WebhookContact",
     "v1.contact_service_pb2": "DeliveryReport",
     "v1.incident_pb2": "Incident TimelineEntry",
+    "v1.audit_service_pb2": "AuditEvent",
     "v1.auth_pb2": "ApiKey Scope User",
     "v1.check_log_pb2": "CheckLog CheckTrigger Verdict",
     "v1.connection_pb2": "AddressFamily HttpHeader Security TlsSettings TlsVerification",
@@ -124,6 +130,7 @@ _PLACES = {
     "v1.http_check_pb2": "HttpCheck",
     "v1.icmp_check_pb2": "IcmpCheck",
     "v1.maintenance_pb2": "MaintenanceWindow OneTime RecurringTime",
+    "v1.organisation_pb2": "Invitation Member Organisation Role",
     "v1.tcp_check_pb2": "TcpCheck",
     "v1.tls_check_pb2": "TlsCheck",
     "v1.websocket_check_pb2": "WebsocketCheck",

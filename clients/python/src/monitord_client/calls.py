@@ -1,4 +1,4 @@
-"""How every unary call is made: proof of the caller, one deadline over all attempts, typed errors, safe retries."""
+"""How every call is made: proof of the caller, one deadline over all attempts, typed errors, safe retries."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
@@ -28,6 +28,9 @@ Metadata = tuple[tuple[str, str], ...]
 CHECK_TIMEOUT_S = 75.0
 """For calls that wait for a check, which may take 60 s and wait for its turn."""
 
+ORGANISATION_KEY = "x-monitord-organisation"
+"""The metadata that chooses the organisation in which a call acts."""
+
 
 class Calls:
     """Makes calls for one client."""
@@ -40,9 +43,12 @@ class Calls:
         timeout_s: float = 10.0,
         retries: int = 3,
         backoff: Backoff | None = None,
+        organisation: int | None = None,
     ) -> None:
         self.channel = channel
         self.credentials = credentials
+        self.organisation = organisation
+        """In which organisation calls act; None: the caller's personal one, or the one of their key."""
         self.timeout_s = timeout_s
         self.retries = retries
         self.backoff = backoff or Backoff()
@@ -71,7 +77,7 @@ class Calls:
             if left_s <= 0:
                 raise DeadlineExceededError("there was no time left", code=grpc.StatusCode.DEADLINE_EXCEEDED)
             try:
-                return await method(request, timeout=left_s, metadata=authorization(token))
+                return await method(request, timeout=left_s, metadata=self.metadata(token))
             except grpc.aio.AioRpcError as failure:
                 error = error_of(failure)
             failures += 1
@@ -102,7 +108,7 @@ class Calls:
         failures, renewed = 0, False
         while True:
             token = await self.bearer()
-            call = method(request, timeout=timeout_s, metadata=authorization(token))
+            call = method(request, timeout=timeout_s, metadata=self.metadata(token))
             begun = False
             try:
                 async for answer in call:
@@ -122,6 +128,21 @@ class Calls:
             if begun or failures > self.retries or not _worth_repeating(error, safe=True):
                 raise error
             await asyncio.sleep(self.backoff.wait_s(failures, error.retry_after_s))
+
+    async def once(
+        self,
+        method: grpc.aio.UnaryUnaryMultiCallable[Request, Response],
+        request: Request,
+        token: str | None,
+        *,
+        timeout_s: float | None = None,
+    ) -> Response:
+        """Make a call with this proof, once, also when it is refused as proof. Raises MonitordError."""
+        limit_s = self.timeout_s if timeout_s is None else timeout_s
+        try:
+            return await method(request, timeout=limit_s, metadata=self.metadata(token))
+        except grpc.aio.AioRpcError as failure:
+            raise error_of(failure) from None
 
     async def unproven(
         self,
@@ -153,6 +174,11 @@ class Calls:
                 raise MonitordError("the server sent the same page twice: this list would never end")
             token = after
 
+    def metadata(self, token: str | None) -> Metadata:
+        """Return the metadata that proves the caller and says in which organisation they act."""
+        proof = (("authorization", f"Bearer {token}"),) if token is not None else ()
+        return proof if self.organisation is None else (*proof, (ORGANISATION_KEY, str(self.organisation)))
+
     async def bearer(self) -> str | None:
         """Return the token to prove the caller with. Raises UnauthenticatedError when a session is over."""
         return await self.credentials.bearer(self._refresh)
@@ -165,11 +191,6 @@ class Calls:
         # Never repeated: a refresh token works once, and a second use ends the whole session.
         answer = await self.unproven(self._auth.Refresh, RefreshRequest(refresh_token=refresh_token))
         return answer.tokens
-
-
-def authorization(token: str | None) -> Metadata:
-    """Return the metadata that proves the caller."""
-    return (("authorization", f"Bearer {token}"),) if token is not None else ()
 
 
 def _worth_repeating(error: MonitordError, *, safe: bool) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import grpc
 
-from monitord_client.calls import Calls, authorization
+from monitord_client.calls import Calls
 from monitord_client.errors import (
     InternalError,
     InvalidArgumentError,
@@ -184,7 +184,7 @@ class _Stream(Generic[Request, Message]):
     async def messages(self) -> AsyncGenerator[Message, None]:
         """Yield messages until the stream is over, however it ends: that is raised, as a MonitordError."""
         self.token = await self._calls.bearer()
-        call = self._method(self._request, metadata=authorization(self.token))
+        call = self._method(self._request, metadata=self._calls.metadata(self.token))
         try:
             while True:
                 async with asyncio.timeout(SILENCE_S):

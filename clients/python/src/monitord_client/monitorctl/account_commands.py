@@ -1,34 +1,26 @@
-"""login, logout, keys."""
+"""login, logout, passwd, whoami, sessions: who you are to the server."""
 
 import sys
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from monitord_client.monitorctl.commands import command
-from monitord_client.monitorctl.exits import CommandError
-from monitord_client.monitorctl.options import Output, TtlOption
+from monitord_client.monitorctl.exits import CommandError, ExitCode
+from monitord_client.monitorctl.options import Output
 from monitord_client.monitorctl.running import Cli
-
-
-class ScopeName(StrEnum):
-    """What a key may be used for."""
-
-    READ = "read"
-    WRITE = "write"
-    ADMIN = "admin"
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to an app."""
     command(app, "login")(login)
     command(app, "logout")(logout)
-    keys = typer.Typer(help="Keys for machines.", no_args_is_help=True)
-    command(keys, "create")(create)
-    command(keys, "list")(list_)
-    command(keys, "revoke")(revoke)
-    app.add_typer(keys, name="keys")
+    command(app, "passwd")(passwd)
+    command(app, "whoami")(whoami)
+    sessions = typer.Typer(help="Where you are signed in.", no_args_is_help=True)
+    command(sessions, "list")(list_)
+    command(sessions, "revoke")(revoke)
+    app.add_typer(sessions, name="sessions")
 
 
 async def login(
@@ -39,15 +31,20 @@ async def login(
     """Sign in; later commands to the same address are made in your name, until `logout`."""
     async with cli.connect(anonymous=True) as client:
         email = email or typer.prompt("E-mail", err=True)
-        password = sys.stdin.readline().rstrip("\r\n") if password_stdin else _ask_password()
+        password = _read_password() if password_stdin else _ask_password("Password")
         user = await client.login(email, password)
+    cli.chosen.keep_for(user.id)
     cli.note(f"Signed in to {cli.address} as {user.full_name or user.email}.")
 
 
-def _ask_password() -> str:
+def _read_password() -> str:
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def _ask_password(question: str, *, twice: bool = False) -> str:
     if not sys.stdin.isatty():
         raise CommandError("there is no terminal to ask for the password: use --password-stdin")
-    answer: str = typer.prompt("Password", hide_input=True, err=True)
+    answer: str = typer.prompt(question, hide_input=True, confirmation_prompt=twice, err=True)
     return answer
 
 
@@ -55,46 +52,67 @@ async def logout(cli: Cli) -> None:
     """End the session that `login` began."""
     async with cli.connect(anonymous=True) as client:
         await client.logout()
+    cli.chosen.forget()
     cli.note(f"Signed out of {cli.address}.")
 
 
-async def create(
+async def passwd(
     cli: Cli,
-    name: Annotated[str, typer.Argument(help="What to call the key.")],
-    scope: Annotated[ScopeName, typer.Option(help="read: look; write: also change monitors; admin: also keys.")],
-    expires: TtlOption = None,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read from stdin: the old one, and on the next line the new one.")
+    ] = False,
 ) -> None:
-    """Make a key and print its secret, which is shown this once."""
-    from monitord_client import Scope
+    """Set a new password. All sessions end but this one; keys go on."""
+    from monitord_client.errors import UnauthenticatedError
+    from monitord_client.monitorctl.printing import visible
+
+    async with cli.connect(in_organisation=False) as client:
+        user = await client.get_user()
+        old = _read_password() if password_stdin else _ask_password(f"Old password of {visible(user.email)}")
+        new = _read_password() if password_stdin else _ask_password("New password", twice=True)
+        if not old or not new:
+            raise CommandError("a password is missing: --password-stdin takes the old one and the new one, a line each")
+        try:
+            await client.change_password(old, new)
+        except UnauthenticatedError as error:  # of the password, not of the key that the call was made with
+            raise CommandError(error.message, ExitCode.DENIED) from None
+    cli.note(f"{visible(user.email)} has a new password. All other sessions have ended.")
+
+
+async def whoami(cli: Cli) -> None:
+    """Tell who you are to the server, in which organisation you act, and what you may do there."""
     from monitord_client.monitorctl.printing import mapping_of, print_data
 
     async with cli.connect() as client:
-        made = await client.create_api_key(name, Scope.Value(f"SCOPE_{scope.name}"), time_to_live=expires)
-    if cli.output is Output.TABLE:
-        cli.print(made.secret)
-        cli.note(f"Key {made.api_key.id} was made. The line above is its secret: it can't be shown again.")
-    else:
-        print_data(cli.output, mapping_of(made))
+        user, organisation = await client.get_user(), await client.get_organisation()
+    if cli.output is not Output.TABLE:
+        print_data(cli.output, {"user": mapping_of(user), "organisation": mapping_of(organisation)})
+        return
+    from monitord_client.monitorctl.account_views import user_card
+
+    cli.console.print(user_card(user, organisation, address=cli.address, proof=cli.key_origin))
 
 
 async def list_(cli: Cli) -> None:
-    """List your keys, newest first."""
+    """List the sessions that you are signed in with, newest first; * marks the one in use."""
     from monitord_client.monitorctl.printing import mapping_of, print_data
     from monitord_client.monitorctl.spans import utc_now
 
-    async with cli.connect() as client:
-        keys = [key async for key in client.list_api_keys(page_size=500)]
-    if cli.output is Output.TABLE:
-        from monitord_client.monitorctl.tables import keys_table
+    async with cli.connect(in_organisation=False) as client:
+        sessions = [session async for session in client.list_sessions()]
+    if cli.output is not Output.TABLE:
+        print_data(cli.output, {"sessions": [mapping_of(session) for session in sessions]})
+    elif sessions:
+        from monitord_client.monitorctl.account_views import sessions_table
 
-        cli.console.print(keys_table(keys, utc_now()))
+        cli.console.print(sessions_table(sessions, utc_now()))
     else:
-        print_data(cli.output, {"api_keys": [mapping_of(key) for key in keys]})
+        cli.note("You are signed in nowhere. Begin a session: monitorctl login")
 
 
 async def revoke(cli: Cli, ids: Annotated[list[str], typer.Argument(metavar="ID...")]) -> None:
-    """Make keys worthless at once."""
-    async with cli.connect() as client:
-        for key_id in ids:
-            await client.revoke_api_key(key_id)
-            cli.note(f"Key {key_id} is revoked.")
+    """End sessions at once, with the streams that they opened."""
+    async with cli.connect(in_organisation=False) as client:
+        for session_id in ids:
+            await client.revoke_session(session_id)
+            cli.note(f"Session {session_id} is over.")

@@ -11,12 +11,16 @@ import typer
 from monitord_client.monitorctl import (
     account_commands,
     alert_commands,
+    audit_commands,
     check_commands,
     contact_commands,
     heartbeat_commands,
     incident_commands,
+    key_commands,
     maintenance_commands,
+    membership_commands,
     monitor_commands,
+    organisation_commands,
     set_commands,
 )
 from monitord_client.monitorctl.commands import group_parameters
@@ -24,8 +28,8 @@ from monitord_client.monitorctl.options import Connection
 
 _HELP = """Watch websites and services with monitord.
 
-Monitors and contacts are named by their name or id. Exit codes: 0 ok, 1 the target of `check` or `test` is DOWN, or
-a contact did not take its message, 2 wrong usage
+Monitors, contacts and organisations are named by their name or id. Exit codes: 0 ok, 1 the target of `check` or `test`
+is DOWN, or a contact did not take its message, 2 wrong usage
 or input, 3 not found, 4 not authenticated or not permitted, 5 server unavailable, 6 conflict, 7 limit reached,
 8 nothing can be said of the target, 70 bug, 130 interrupted.
 """
@@ -45,6 +49,10 @@ def build() -> typer.Typer:
         incident_commands,
         set_commands,
         account_commands,
+        key_commands,
+        organisation_commands,
+        membership_commands,
+        audit_commands,
     ):
         module.register(app)
     return app

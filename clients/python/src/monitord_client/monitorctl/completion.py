@@ -12,22 +12,49 @@ from monitord_client.monitorctl.running import Cli
 from monitord_client.monitorctl.schemes import CONTACT_BEGINNINGS, KINDS, beginnings, kind_of
 
 if TYPE_CHECKING:
-    from monitord_client import Client, Contact, Monitor
+    from monitord_client import Client
 
-    Listing = Callable[[Client], AsyncIterator[Monitor] | AsyncIterator[Contact]]
+    Listing = Callable[[Client], AsyncIterator[str]]
 
 _PATIENCE_S = 1.0
 _MOST = 200
 
+AUDIT_KINDS = (
+    *("monitor", "contact", "alert_config", "maintenance_window", "api_key", "user", "incident", "session"),
+    *("organisation", "member", "invitation"),
+)
+"""What events of the audit log are about; a newer server may know more."""
+
+_CONNECTION = ("address", "key_file", "organisation", "tls", "ca", "cert", "cert_key", "insecure")
+
 
 def complete_monitor(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the names of monitors that begin with what was typed; none when the server doesn't answer at once."""
-    return _names(ctx, incomplete, lambda client: client.list_monitors(page_size=1000))
+    return _names(ctx, incomplete, lambda client: (each.name async for each in client.list_monitors(page_size=1000)))
 
 
 def complete_contact(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the names of contacts that begin with what was typed; none when the server doesn't answer at once."""
-    return _names(ctx, incomplete, lambda client: client.list_contacts(page_size=1000))
+    return _names(ctx, incomplete, lambda client: (each.name async for each in client.list_contacts(page_size=1000)))
+
+
+def complete_organisation(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of one's organisations that begin with what was typed, as long as the server answers."""
+
+    def names(client: "Client") -> AsyncIterator[str]:
+        return (each.display_name async for each in client.list_organisations())
+
+    return _names(ctx, incomplete, names, in_organisation=False)
+
+
+def complete_member(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the addresses of members that begin with what was typed; none when the server doesn't answer at once."""
+    return _names(ctx, incomplete, lambda client: (each.email async for each in client.list_members()))
+
+
+def complete_audit_kind(incomplete: str) -> list[str]:
+    """Return the kinds of things in the audit log that begin with what was typed."""
+    return [kind for kind in AUDIT_KINDS if kind.startswith(incomplete.lower())]
 
 
 def complete_contact_target(incomplete: str) -> list[str]:
@@ -35,13 +62,13 @@ def complete_contact_target(incomplete: str) -> list[str]:
     return [each for each in CONTACT_BEGINNINGS if each.startswith(incomplete)]
 
 
-def _names(ctx: typer.Context, incomplete: str, names_of: "Listing") -> list[str]:
+def _names(ctx: typer.Context, incomplete: str, names_of: "Listing", *, in_organisation: bool = True) -> list[str]:
     # gRPC tells of failed connections on stderr, which would be written into the line being typed.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    given = {name: ctx.params.get(name) for name in ("address", "key_file", "tls", "ca", "insecure")}
+    given = {name: ctx.params.get(name) for name in _CONNECTION}
     found: list[str] = []
     try:
-        running.run_coroutine(_collect(Cli(Connection(**given)), incomplete, names_of, found))
+        running.run_coroutine(_collect(Cli(Connection(**given)), incomplete, names_of, found, in_organisation))
     except Exception:  # whatever it is: no suggestion is better than a traceback in the middle of a line
         return []
     return found
@@ -95,11 +122,11 @@ def _fields(ctx: typer.Context, prefix: str) -> list[str]:
     return [path for path in field_paths(kind) if path.startswith(prefix)] if kind else []
 
 
-async def _collect(cli: Cli, prefix: str, names_of: "Listing", found: list[str]) -> int:
-    async with cli.connect(timeout_s=_PATIENCE_S) as client:
-        async for each in names_of(client):
-            if each.name.startswith(prefix):
-                found.append(each.name)
+async def _collect(cli: Cli, prefix: str, names_of: "Listing", found: list[str], in_organisation: bool) -> int:
+    async with cli.connect(timeout_s=_PATIENCE_S, in_organisation=in_organisation) as client:
+        async for name in names_of(client):
+            if name.startswith(prefix):
+                found.append(name)
             if len(found) >= _MOST:
                 break
     return 0

@@ -85,7 +85,17 @@ TtlOption = Annotated[
         "--expires", parser=_parser(spans.parse_timedelta), metavar="LENGTH", help="Valid so long; else for ever"
     ),
 ]
+NetworkOption = Annotated[
+    list[str] | None, typer.Option("--network", metavar="CIDR", help="Such as 192.0.2.0/24; else from everywhere.")
+]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+
+
+def _complete_organisation(ctx: typer.Context, incomplete: str) -> list[str]:
+    from monitord_client.monitorctl.completion import complete_organisation  # which needs the options itself
+
+    return complete_organisation(ctx, incomplete)
+
 
 _CONNECTION = "Connection and output"
 _HTTP = "The request and its answer, for http and https"
@@ -109,6 +119,16 @@ class Connection:
             help="A file with the API key. Else MONITORD_API_KEY, MONITORD_API_KEY_FILE, the session of `login`, or "
             "the admin.key of a monitord on this machine.",
             rich_help_panel=_CONNECTION,
+        ),
+    ] = None
+    organisation: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Act in this organisation: a name or an id. Else MONITORD_ORGANISATION, the one of `org use`, or your "
+            "personal one. An API key acts in the one it was made in.",
+            rich_help_panel=_CONNECTION,
+            autocompletion=_complete_organisation,
         ),
     ] = None
     tls: Annotated[bool | None, typer.Option("--tls", help="Encrypt.", rich_help_panel=_CONNECTION)] = None

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from monitord_client import Client
     from monitord_client.address import Tls
     from monitord_client.errors import MonitordError
+    from monitord_client.monitorctl.chosen_organisation import ChosenOrganisation
 
 run_coroutine: Callable[[Coroutine[Any, Any, int]], int] = asyncio.run
 """Runs a command to its end; tests run it on their own loop instead."""
@@ -32,6 +33,10 @@ class Cli:
         self.output = connection.output or Output.TABLE
         self.key_origin = ""
         """Where the key in use comes from; empty without one."""
+        self.signed_in = False
+        """Whether the session of `login` is in use."""
+        self.organisation_origin = ""
+        """Who chose the organisation that calls act in; empty: nobody."""
 
     @property
     def address(self) -> str:
@@ -45,11 +50,29 @@ class Cli:
         """Whether a person sits at both ends."""
         return sys.stdin.isatty() and sys.stdout.isatty()
 
+    @property
+    def given_organisation(self) -> str:
+        """The organisation that the option or the environment names; empty: none."""
+        return self._connection.organisation or os.environ.get("MONITORD_ORGANISATION") or ""
+
+    @property
+    def chosen(self) -> "ChosenOrganisation":
+        """What `org use` remembers of this server. Raises ValueError for an address that is none."""
+        from monitord_client.address import parse_address
+        from monitord_client.monitorctl.chosen_organisation import ChosenOrganisation
+        from monitord_client.monitorctl.keys import state_home
+
+        return ChosenOrganisation(state_home() / "monitorctl", str(parse_address(self.address)))
+
     @asynccontextmanager
-    async def connect(self, *, anonymous: bool = False, timeout_s: float = 10.0) -> AsyncIterator["Client"]:
+    async def connect(
+        self, *, anonymous: bool = False, in_organisation: bool = True, timeout_s: float = 10.0
+    ) -> AsyncIterator["Client"]:
         """Open a client. ``anonymous`` sends no key that was found, only a session.
 
-        Raises CommandError for an address, key or certificate that cannot be used.
+        Calls act in the organisation that the user chose; without ``in_organisation``, for what is about the user
+        alone, in their personal one. Raises CommandError for an address, key or certificate that cannot be used, and
+        for an organisation that cannot be found.
         """
         from monitord_client.address import parse_address
         from monitord_client.client import Client
@@ -62,6 +85,7 @@ class Cli:
             key = None if anonymous else explicit_key(self._connection.key_file)
             if key is None and not anonymous:
                 if await session.load() is not None:
+                    self.signed_in = True
                     self.key_origin = "the session of `monitorctl login`"
                 elif address.local:
                     key = state_key()
@@ -81,7 +105,20 @@ class Cli:
         except OSError as error:
             raise CommandError(f"cannot read {error.filename}: {error.strerror}") from None
         async with client:
+            if in_organisation and not anonymous:
+                await self._enter(client)
             yield client
+
+    async def _enter(self, client: "Client") -> None:
+        """Choose the organisation: by the option, the environment, or what was remembered for the session."""
+        from monitord_client.monitorctl.organisation_finding import organisation_id
+
+        if self.given_organisation:
+            self.organisation_origin = "--organisation" if self._connection.organisation else "MONITORD_ORGANISATION"
+            client.organisation = await organisation_id(client, self.given_organisation)
+        elif self.signed_in and (remembered := self.chosen.load()) is not None:  # a key acts in its own alone
+            self.organisation_origin = "`monitorctl org use`; `monitorctl org use --personal` goes back to your own"
+            client.organisation = remembered
 
     def _tls(self) -> "Tls | None":
         """Return what the options and the environment say of certificates; None: nothing."""
@@ -179,6 +216,10 @@ def _report(cli: Cli, error: "MonitordError") -> int:
             lines.append(f"The server refused the key from {cli.key_origin}.")
         case errors.UnauthenticatedError():
             lines.append("No key was found: set MONITORD_API_KEY, give --key-file, or run `monitorctl login`.")
+        case errors.NotFoundError() if "organisation_id" in error.metadata and cli.organisation_origin:
+            lines.append(f"It was chosen by {cli.organisation_origin}.")
+            if not cli.signed_in:
+                lines.append("An API key acts in the one that it was made in; `monitorctl login` opens all of yours.")
         case errors.UnavailableError() if not error.reason:
             lines.append(f"Is monitord running at {cli.address}? --address or MONITORD_ADDRESS names another place.")
             lines += cli.hints_of_tls()

@@ -24,8 +24,7 @@ class SessionFile:
 
     def __init__(self, folder: Path, address: str) -> None:
         """Keep the session with the server at ``address`` in ``folder``, which is made when it is needed."""
-        name = hashlib.sha256(address.encode()).hexdigest()[:16]
-        self.path = folder / f"session-{name}.json"
+        self.path = folder / f"session-{name_of(address)}.json"
 
     async def load(self) -> TokenPair | None:
         """Return the newest tokens, whoever renewed them; None without a session."""
@@ -54,10 +53,16 @@ class SessionFile:
             self.path.unlink(missing_ok=True)
             return
         text = json_format.MessageToJson(tokens, preserving_proto_field_name=True)
-        _replace(self.path, text)
+        replace_file(self.path, text)
 
 
-def _replace(path: Path, text: str) -> None:
+def name_of(address: str) -> str:
+    """Return what the files about a server have in their names."""
+    return hashlib.sha256(address.encode()).hexdigest()[:16]
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file that only its owner may read, so that no reader ever sees half of it."""
     # mkstemp makes the file with mode 0600: the tokens are never readable for others, not even for a moment.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:

@@ -197,7 +197,7 @@ def percent(value: float) -> str:
 
 def keys_table(keys: Iterable[ApiKey], now: datetime) -> Table:
     """Return one line per API key."""
-    table = grid("ID", "NAME", "SCOPE", "CREATED", "EXPIRES", "LAST USED")
+    table = grid("ID", "NAME", "SCOPE", "CREATED", "EXPIRES", "LAST USED", "MONITORS", "FROM")
     for key in keys:
         table.add_row(
             key.id,
@@ -206,6 +206,8 @@ def keys_table(keys: Iterable[ApiKey], now: datetime) -> Table:
             clock_words(moment_of(key.create_time)),
             clock_words(moment_of(key.expire_time)) if key.HasField("expire_time") else "never",
             age_words(moment_of(key.last_use_time), now) if key.HasField("last_use_time") else "never",
+            Text(visible(", ".join(f"{name}={value}" for name, value in sorted(key.labels.items()))) or "all"),
+            visible(", ".join(key.allowed_networks)) or "everywhere",
         )
     return table
 
