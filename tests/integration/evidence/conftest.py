@@ -17,6 +17,7 @@ from monitord.probes.egress import EgressPolicy
 from monitord.probes.failure import Failure
 from monitord.probes.outbound import Outbound
 from tests.support.pages import Canary, Pages, canary, serving_pages
+from tests.support.scratch import root
 
 PUBLIC = EgressPolicy("public")
 
@@ -102,7 +103,7 @@ def program() -> Path:
 @pytest.fixture
 def shots_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where browsers have their folders in a test: it has to be empty in the end."""
-    folder = Path(tempfile.mkdtemp(prefix="shots-", dir="/tmp"))  # short: there are sockets below it
+    folder = Path(tempfile.mkdtemp(prefix="shots-", dir=root()))  # short: there are sockets below it
     folder.chmod(0o711)
     monkeypatch.setattr("tempfile.tempdir", str(folder))
     yield folder
