@@ -17,7 +17,7 @@ from monitord.probes.egress import EgressPolicy
 from monitord.probes.failure import Failure
 from monitord.probes.outbound import Outbound
 from tests.support.pages import Canary, Pages, canary, serving_pages
-from tests.support.scratch import root
+from tests.support.scratch import root, scratch
 
 PUBLIC = EgressPolicy("public")
 
@@ -98,6 +98,15 @@ def program() -> Path:
             pytest.fail("there is no Chromium here: .ci/packages installs it")
         pytest.skip("there is no Chromium here")
     return found
+
+
+@pytest.fixture
+def entered() -> Iterator[Path]:
+    """A folder that others may enter. Not pytest's own: whoever else begins its tests meanwhile shuts that."""
+    with scratch("monitord-browser-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
 
 
 @pytest.fixture
