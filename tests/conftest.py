@@ -8,6 +8,7 @@ from typing import Any
 import hypothesis
 import pytest
 import uvloop
+from hypothesis import settings
 
 from tests.support.virtual_time import VirtualTimeLoop
 
@@ -16,6 +17,10 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 _UNIT = Path(__file__).parent / "unit"
+
+# How long an example takes is up to whatever else the machine does.
+settings.register_profile("shared", deadline=None)
+settings.load_profile("shared")
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, Callable[[], Any]]:

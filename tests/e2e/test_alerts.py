@@ -4,16 +4,13 @@ import os
 import random
 import signal
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-
-import pytest
 
 from monitord.storage.database import Database
 from monitord.v1 import alert_pb2, contact_pb2
 from tests.e2e.alerting import MOMENTS, Post, Trap, Watched, alert_mails, settings, watch
 from tests.e2e.target import Target
-from tests.support.preloaded import Preloaded, preloaded
 from tests.support.process import Monitord, monitord, until
 from tests.support.smtp_server import MailSink, mail_sink
 
@@ -25,24 +22,16 @@ SEED = os.environ.get("ALERT_SEED", "1")
 DOWN, UP = contact_pb2.ALERT_KIND_DOWN, contact_pb2.ALERT_KIND_UP
 
 
-@pytest.fixture
-def forks() -> Iterator[Preloaded]:
-    with preloaded() as running:
-        yield running
-
-
 async def killed(process: Monitord) -> None:
     assert await process.ended() == -signal.SIGKILL
 
 
-async def test_a_kill_at_each_moment_of_a_delivery(
-    database_url: str, up: Target, tmp_path: Path, forks: Preloaded
-) -> None:
+async def test_a_kill_at_each_moment_of_a_delivery(database_url: str, up: Target, tmp_path: Path) -> None:
     """I3, I4, I20: nothing is lost, and twice comes only what was taken by the other side before we knew."""
     async with mail_sink() as sink:
         sink.keeps = False
         trap, wish = Trap(sink), settings(database_url, sink)
-        process = await Monitord(tmp_path, settings=wish, name="0", forks=forks).started()
+        process = await Monitord(tmp_path, settings=wish, name="0").started()
         try:
             async with process.client() as client, Post(process) as post:
                 watched = await watch(client, post, sink, up, [f"m{n}" for n in range(len(MOMENTS))])
@@ -50,7 +39,7 @@ async def test_a_kill_at_each_moment_of_a_delivery(
                 trap.arm(process, moment)
                 up.fail(each.path)
                 await killed(process)
-                process = await Monitord(tmp_path, settings=wish, name=str(n), forks=forks).started()
+                process = await Monitord(tmp_path, settings=wish, name=str(n)).started()
                 async with Post(process) as post:
                     assert_sent_once(moment, await post.settled(each.contact_id, 1), sink, each)
             for each in watched:
@@ -98,21 +87,21 @@ def assert_in_order(alerts: Sequence[alert_pb2.Alert], sink: MailSink, each: Wat
 
 
 async def test_kills_at_random_lose_nothing_and_repeat_only_what_nobody_can_know(
-    database_url: str, database: Database, up: Target, tmp_path: Path, forks: Preloaded
+    database_url: str, database: Database, up: Target, tmp_path: Path
 ) -> None:
     """I3, I4, I20, with as many kills as ALERT_KILLS says."""
     chance = random.Random(SEED)
     async with mail_sink() as sink:
         sink.keeps = False  # so that each message has its "connect"
         trap, wish = Trap(sink), settings(database_url, sink)
-        process = await Monitord(tmp_path, settings=wish, name="start", forks=forks).started()
+        process = await Monitord(tmp_path, settings=wish, name="start").started()
         try:
             async with process.client() as client, Post(process) as post:
                 watched = await watch(client, post, sink, up, [f"m{n}" for n in range(4)])
             changes: Counter[str] = Counter()
             for n in range(KILLS):
                 process = await _a_life(process, trap, up, chance, watched, changes)
-                process = await Monitord(tmp_path, settings=wish, name=f"life {n % 5}", forks=forks).started()
+                process = await Monitord(tmp_path, settings=wish, name=f"life {n % 5}").started()
                 async with Post(process) as post:
                     for each in watched:
                         await post.settled(each.contact_id, changes[each.path])
@@ -151,19 +140,17 @@ async def _a_life(
     return process
 
 
-async def test_a_clean_end_leaves_nothing_to_its_lease(
-    database_url: str, up: Target, tmp_path: Path, forks: Preloaded
-) -> None:
+async def test_a_clean_end_leaves_nothing_to_its_lease(database_url: str, up: Target, tmp_path: Path) -> None:
     """A delivery that hangs at the end is made again by the next process, at once."""
     async with mail_sink() as sink:
         wish = {**settings(database_url, sink), "MONITORD_SHUTDOWN_GRACE_S": "0"}
-        async with monitord(tmp_path, settings=wish, forks=forks) as process:
+        async with monitord(tmp_path, settings=wish) as process:
             async with process.client() as client, Post(process) as post:
                 (each,) = await watch(client, post, sink, up, ["m"])
             sink.script["RCPT"] = ["<silence>"]
             up.fail(each.path)
             await _asked_for(sink, each)
-        async with monitord(tmp_path, settings=wish, name="2", forks=forks) as process, Post(process) as post:
+        async with monitord(tmp_path, settings=wish, name="2") as process, Post(process) as post:
             assert_sent_once("RCPT", await post.settled(each.contact_id, 1), sink, each)
 
 

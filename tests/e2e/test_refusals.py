@@ -48,7 +48,7 @@ async def test_every_bad_setting_is_named_at_once(tmp_path: Path) -> None:
         "MONITORD_TLS_CERT": str(tmp_path / "cert.pem"),
         "DATABASE_URL": "mysql://me:hunter2@db/monitord",
     }
-    answer = await run_monitord(tmp_path, "run", settings=settings)
+    answer = await run_monitord(tmp_path, "run", settings=settings, real=True)
     assert answer.status == 2
     assert answer.stdout == ""
     assert "MONITORD_PROT is not a setting; did you mean MONITORD_PORT?" in answer.stderr

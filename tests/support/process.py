@@ -1,4 +1,8 @@
-"""monitord and monitorctl as processes of their own, started as a user starts them."""
+"""monitord and monitorctl as processes of their own, started as a user starts them.
+
+Most are forks of one that has imported everything (``preloaded``), as the imports are most of a start's work; ``real``
+ones are begun by Python itself.
+"""
 
 import asyncio
 import contextlib
@@ -11,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TypeVar
 
 import aiohttp
@@ -18,13 +23,13 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitord_client import Client
-from tests.support.preloaded import Forked, Preloaded
+from tests.support.preloaded import Forked, forks
 
 T = TypeVar("T")
 
-START_S = 30.0
+START_S = 60.0
 """A first start makes a database; two cores may be shared by many tests."""
-STOP_S = 30.0
+STOP_S = 60.0
 _POLL_S = 0.05
 
 _GRPC = re.compile(r"gRPC API +(\S+:\d+)")
@@ -58,12 +63,9 @@ class Monitord:
         *arguments: str,
         settings: Mapping[str, str] | None = None,
         name: str = "1",
-        forks: Preloaded | None = None,
+        real: bool = False,
     ) -> None:
-        """Start it in ``folder``, on free ports and with its state below ``folder`` unless the settings differ.
-
-        With ``forks`` it starts from there, which is quicker.
-        """
+        """Start it in ``folder``, on free ports and with its state below ``folder`` unless the settings differ."""
         self.settings = {
             "MONITORD_STATE_DIR": str(folder / "state"),
             "MONITORD_PORT": "0",
@@ -75,16 +77,14 @@ class Monitord:
         self.folder = folder
         self.state = Path(self.settings["MONITORD_STATE_DIR"])
         self._stdout, self._stderr = folder / f"{name}.stdout", folder / f"{name}.stderr"
-        with self._stdout.open("wb") as stdout, self._stderr.open("wb") as stderr:
-            arguments, env = arguments or ("run",), environment(folder, self.settings)
+        arguments, env = arguments or ("run",), environment(folder, self.settings)
+        with Path(os.devnull).open("rb") as stdin, self._stdout.open("wb") as stdout, self._stderr.open("wb") as stderr:
             self.process: subprocess.Popen[bytes] | Forked
-            if forks is not None:
-                self.process = forks.start(arguments, folder, env, stdout, stderr)
-            else:
+            if real:
                 command = (sys.executable, "-m", "monitord", *arguments)
-                self.process = subprocess.Popen(
-                    command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr
-                )
+                self.process = subprocess.Popen(command, cwd=folder, env=env, stdin=stdin, stdout=stdout, stderr=stderr)
+            else:
+                self.process = forks().start("monitord", arguments, folder, env, (stdin, stdout, stderr))
 
     @property
     def stdout(self) -> str:
@@ -186,10 +186,10 @@ async def monitord(
     *arguments: str,
     settings: Mapping[str, str] | None = None,
     name: str = "1",
-    forks: Preloaded | None = None,
+    real: bool = False,
 ) -> AsyncIterator[Monitord]:
     """Run a monitord for the block; stop it if it still runs by then, and fail if it shows bugs or does not stop."""
-    process = Monitord(folder, *arguments, settings=settings, name=name, forks=forks)
+    process = Monitord(folder, *arguments, settings=settings, name=name, real=real)
     try:
         yield await process.started()
         if process.process.poll() is None:
@@ -202,18 +202,20 @@ async def monitord(
 
 
 async def run_monitord(
-    folder: Path, *arguments: str, settings: Mapping[str, str] | None = None, stdin: str = "", limit_s: float = 30.0
+    folder: Path,
+    *arguments: str,
+    settings: Mapping[str, str] | None = None,
+    stdin: str = "",
+    limit_s: float = START_S,
+    real: bool = False,
 ) -> "Answer":
     """Run a command of monitord that ends by itself."""
+    env = environment(folder, settings or {})
+    if not real:
+        return await _fork("monitord", arguments, folder, env, stdin, limit_s)
     pipe = asyncio.subprocess.PIPE
     command = (sys.executable, "-m", "monitord", *arguments)
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment(folder, settings or {}), cwd=folder
-    )
-    return await _to_its_end(process, stdin, limit_s)
-
-
-async def _to_its_end(process: asyncio.subprocess.Process, stdin: str, limit_s: float) -> "Answer":
+    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe, env=env, cwd=folder)
     try:
         async with asyncio.timeout(limit_s):
             stdout, stderr = await process.communicate(stdin.encode())
@@ -223,6 +225,25 @@ async def _to_its_end(process: asyncio.subprocess.Process, stdin: str, limit_s: 
             await process.wait()
     assert process.returncode is not None
     return Answer(process.returncode, stdout.decode(), stderr.decode())
+
+
+async def _fork(
+    program: str, arguments: Sequence[str], folder: Path, env: Mapping[str, str], stdin: str, limit_s: float
+) -> "Answer":
+    """Run a program to its end."""
+    with TemporaryFile() as given, TemporaryFile() as stdout, TemporaryFile() as stderr:
+        given.write(stdin.encode())
+        given.seek(0)
+        process = forks().start(program, arguments, folder, env, (given, stdout, stderr))
+        try:
+            async with asyncio.timeout(limit_s):
+                status = await process.ended()
+        finally:
+            process.kill()
+            process.wait()
+        for file in (stdout, stderr):
+            file.seek(0)
+        return Answer(status, stdout.read().decode(), stderr.read().decode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,9 +264,9 @@ class Monitorctl:
             self._environment["MONITORD_API_KEY"] = key
         self._folder = folder
 
-    async def __call__(self, *arguments: str, stdin: str = "", limit_s: float = 30.0) -> Answer:
+    async def __call__(self, *arguments: str, stdin: str = "", limit_s: float = START_S) -> Answer:
         """Run one command to its end."""
-        return await _to_its_end(await self.start(*arguments), stdin, limit_s)
+        return await _fork("monitorctl", arguments, self._folder, self._environment, stdin, limit_s)
 
     async def ok(self, *arguments: str, stdin: str = "") -> str:
         """Run a command that has to succeed, and return what it prints."""
@@ -256,7 +277,7 @@ class Monitorctl:
     async def start(self, *arguments: str) -> asyncio.subprocess.Process:
         """Begin a command that goes on; the caller ends it."""
         pipe = asyncio.subprocess.PIPE
-        command: Sequence[str] = (sys.executable, "-m", "monitord_client.monitorctl", *arguments)
+        command = (sys.executable, "-m", "monitord_client.monitorctl", *arguments)
         return await asyncio.create_subprocess_exec(
             *command, stdin=pipe, stdout=pipe, stderr=pipe, env=self._environment, cwd=self._folder
         )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -13,14 +13,15 @@ from monitord.alerting.dispatcher import AT_ONCE, Dispatcher
 from monitord.domain.check import Verdict
 from monitord.domain.contacts import Channel, WebhookContact, channel_of
 from monitord.domain.delivery import Attempt
-from monitord.domain.instant import SECOND
+from monitord.domain.instant import SECOND, Instant
 from monitord.domain.notice import Notice, NoticeKind
 from monitord.storage.database import Database
 from monitord.storage.migrate import migrate
 from monitord.storage.monitors import wall_clock
+from monitord.storage.outbox import Claim
 from monitord.storage.private_server import PrivateServer
 from tests.integration.alerting.conftest import ACCEPTED, REFUSED, Desk
-from tests.integration.ledger.conftest import World, adopt, record_all, running, until
+from tests.integration.ledger.conftest import World, adopt, record_all, running
 from tests.support.scratch import scratch
 from tests.support.stored import organisation
 
@@ -45,22 +46,52 @@ class Post:
     """Channels that keep what they take, and a dispatcher around a desk's outbox, by the real clock."""
 
     def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._news = asyncio.Event()
         self.taken: list[Notice] = []
         self.hung: set[str] = set()
         self.go = asyncio.Event()
         self.began = Counter[str]()
         self.dispatcher = Dispatcher(
-            desk.claims, desk.notices, desk.outcomes, {"email": self.send, "webhook": self.send},
+            desk.claims, desk.notices, self, {"email": self.send, "webhook": self.send},
             now=wall_clock, meter=self, bursts=Bursts(),
         )  # fmt: skip
 
     async def send(self, channel: Channel, notice: Notice, timeout_s: float) -> Attempt:
         kind = channel_of(channel)
         self.began[kind] += 1
+        self._news.set()
         if kind in self.hung:
             await self.go.wait()
         self.taken.append(notice)
+        self._news.set()
         return ACCEPTED
+
+    async def record(self, claim: Claim, attempt: Attempt, now: Instant) -> None:
+        await self._desk.outcomes.record(claim, attempt, now)
+        self._news.set()
+
+    async def told(self, look: Callable[[], Awaitable[bool]]) -> None:
+        """Look after each of those, until the answer is true."""
+        async with asyncio.timeout(40):
+            self._news.clear()
+            while not await look():
+                await self._news.wait()
+                self._news.clear()
+
+    async def has(self, condition: Callable[[], bool]) -> None:
+        async def look() -> bool:
+            return condition()
+
+        await self.told(look)
+
+    async def sent(self, contact: int) -> None:
+        """Return when all that a contact is to be told is recorded as sent."""
+
+        async def look() -> bool:
+            return {row[1] for row in await self._desk.states(contact)} == {"sent"}
+
+        await self.told(look)
 
     def delivered(self, channel: str, outcome: str, dwell_s: float | None) -> None:
         """Nobody counts here."""
@@ -92,27 +123,21 @@ async def test_postgres_goes_while_a_message_is_on_its_way_and_comes_back(tmp_pa
                 one, two = await desk.monitor(), await desk.monitor()
                 first, second = await desk.world.contact(one), await desk.world.contact(two)
                 await desk.see(one, DOWN, DOWN)
-                await until(lambda: post.began["email"] == 1)
+                await post.has(lambda: post.began["email"] == 1)
                 await server.stop()
                 record_all(desk.ledger, [desk.world.result(two, DOWN) for _ in range(2)])
                 post.go.set()
-                await until(lambda: len(post.taken) == 1)
+                await post.has(lambda: len(post.taken) == 1)
                 await server.start()
                 await asyncio.wait_for(desk.ledger.flush(), 30)
                 post.dispatcher.poke()
-                await _sent(desk, first)
-                await _sent(desk, second)
+                await post.sent(first)
+                await post.sent(second)
             assert [row[:3] for row in await desk.attempts(first)] == [(0, 1, "accepted")]
             assert len({notice.key for notice in post.taken}) == len(post.taken) == 2
         finally:
             await database.close()
             await server.stop()
-
-
-async def _sent(desk: Desk, contact: int) -> None:
-    async with asyncio.timeout(40):
-        while {row[1] for row in await desk.states(contact)} != {"sent"}:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
 
 
 async def test_a_mail_server_that_is_away_for_an_hour_leaves_one_message_and_the_right_order(desk: Desk) -> None:
@@ -159,7 +184,7 @@ async def test_a_dead_mail_server_delays_no_other_channel(desk: Desk) -> None:
     post = Post(desk)
     post.hung.add("email")
     async with post.open():
-        await until(lambda: post.began["webhook"] == 1)
+        await post.has(lambda: post.began["webhook"] == 1)
     assert len(post.taken) == 1
     assert post.began["email"] < 6000
 

@@ -17,6 +17,7 @@ from monitord.probes.egress import EgressPolicy
 from monitord.probes.failure import Failure
 from monitord.probes.outbound import Outbound
 from tests.support.pages import Canary, Pages, canary, serving_pages
+from tests.support.scratch import root, scratch
 
 PUBLIC = EgressPolicy("public")
 
@@ -100,9 +101,18 @@ def program() -> Path:
 
 
 @pytest.fixture
+def entered() -> Iterator[Path]:
+    """A folder that others may enter. Not pytest's own: whoever else begins its tests meanwhile shuts that."""
+    with scratch("monitord-browser-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+@pytest.fixture
 def shots_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where browsers have their folders in a test: it has to be empty in the end."""
-    folder = Path(tempfile.mkdtemp(prefix="shots-", dir="/tmp"))  # short: there are sockets below it
+    folder = Path(tempfile.mkdtemp(prefix="shots-", dir=root()))  # short: there are sockets below it
     folder.chmod(0o711)
     monkeypatch.setattr("tempfile.tempdir", str(folder))
     yield folder

@@ -125,13 +125,11 @@ async def test_its_network_has_nothing_but_the_proxy(shots_folder: Path, bird: C
     assert bird.heard == []
 
 
-async def test_what_is_hidden_is_not_there(shots_folder: Path, tmp_path: Path) -> None:
+async def test_what_is_hidden_is_not_there(shots_folder: Path, entered: Path) -> None:
     """(T15)"""
-    state = tmp_path / "state"
-    state.mkdir()
+    state = entered / "state"
+    state.mkdir(mode=0o755)
     (state / "secret.key").write_text("canary")
-    for each in (state, *tmp_path.parents[:3]):
-        each.chmod(0o755)
     script = f"cat {state}/secret.key; ls -A {state}; touch {state}/x; ls $HERE | wc -l; id -u; cat /proc/1/cmdline"
     async with shell(shots_folder, script, hidden=(state,)) as running:
         said = await running.said()

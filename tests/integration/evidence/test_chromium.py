@@ -149,16 +149,14 @@ async def test_without_namespaces_it_goes_on_without_and_says_so_once(
 
 @pytest.mark.parametrize("own", [True, False])
 async def test_without_a_sandbox_it_runs_only_as_somebody_else(
-    own: bool, pages: Pages, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: Path
+    own: bool, pages: Pages, monkeypatch: pytest.MonkeyPatch, entered: Path, program: Path
 ) -> None:
-    script = tmp_path / "browser"
+    script = entered / "browser"
     script.write_text(
         '#!/bin/sh\ncase "$*" in *--no-sandbox*) exec '
         f'{program} "$@";; esac\necho "FATAL: No usable sandbox! Update your kernel" >&2\nexit 1\n'
     )
     script.chmod(0o755)
-    for folder in (tmp_path, *tmp_path.parents[:3]):
-        folder.chmod(0o755)
     user = account()
     monkeypatch.setattr(chromium, "account", lambda: type(user)(user.uid, user.gid, own))
     pages.pages["/"] = RED

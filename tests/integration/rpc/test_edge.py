@@ -293,10 +293,13 @@ async def test_a_caller_who_leaves_cancels_the_handler(gate: Gate) -> None:
 
 async def test_the_callers_own_deadline_cancels_the_handler(gate: Gate) -> None:
     gate.monitors.run = watched = Watched()
-    assert (await refusal(gate.raw(GET, timeout=0.05))).code is StatusCode.DEADLINE_EXCEEDED
+    for timeout_s in (0.05, 0.5, 5.0):  # a slow machine may not get as far as the handler within the first
+        assert (await refusal(gate.raw(GET, timeout=timeout_s))).code is StatusCode.DEADLINE_EXCEEDED
+        if not watched.began.locked():
+            break
     async with asyncio.timeout(5):
         assert await watched.ended.get() is asyncio.CancelledError
-    assert await gate.meter.told() == [(GET, "DEADLINE_EXCEEDED")]
+    assert (await gate.meter.told())[-1] == (GET, "DEADLINE_EXCEEDED")
 
 
 async def test_calls_at_the_same_time_are_limited_for_each_caller_and_in_all(gate: Gate) -> None:
