@@ -175,9 +175,7 @@ class Edge(grpc.aio.ServerInterceptor):
                 self._rates.count_unproven(peer)
             current_actor.set(Actor(address=peer, method=method))
             return peer
-        authorization = _authorization(context)
-        with self._rates.proving(peer, authorization):
-            principal = await self._authenticator.authenticate(authorization)
+        principal = await self._rates.proven(peer, _authorization(context), self._authenticator.authenticate)
         self._rates.count_proven(credential_name(principal.credential))
         if principal.scope < rule.scope:
             raise PermissionDeniedError(
