@@ -193,8 +193,8 @@ class Edge(grpc.aio.ServerInterceptor):
             current_actor.set(Actor(address=peer, method=method))
             return peer
         proof, org_id = _proof(context)
-        with self._rates.proving(peer, proof):
-            principal = await self._authenticator.authenticate(proof, org_id, peer)
+        look_up = self._authenticator.authenticate
+        principal = await self._rates.proven(peer, proof, lambda text: look_up(text, org_id, peer))
         rate = await self._rates.rate_in(principal.org_id)
         self._rates.count_proven(credential_name(principal.credential), rate)
         require(rule, principal)

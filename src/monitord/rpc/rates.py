@@ -1,17 +1,20 @@
 """How often may be called: with proof by each credential, without it from each network (T14, T18)."""
 
+import asyncio
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Hashable
 from hashlib import blake2b
+from typing import TypeVar
 
 import msgspec
 
 from monitord.domain.errors import NotFoundError, ResourceExhaustedError, UnauthenticatedError
 from monitord.identity.allowance import Buckets
 from monitord.identity.network import network_of
+
+Proven = TypeVar("Proven")
 
 BURST_S = 4.0
 """Calls may come in bursts: as many at once as their rate allows within this time."""
@@ -77,6 +80,7 @@ class CallRates:
         self._proven = RateLimit("with this credential", clock=clock)
         self._unproven = RateLimit("without a proof of identity from your network", clock=clock)
         self._familiar: OrderedDict[bytes, None] = OrderedDict()
+        self._asking: dict[bytes, asyncio.Event] = {}
 
     def count_proven(self, credential: str, rate: Rate | None = None) -> None:
         """Count a call by a credential, at its own rate if it has one; raise ResourceExhaustedError beyond it."""
@@ -91,36 +95,47 @@ class CallRates:
         """Count a call of whoever is at an address; raise ResourceExhaustedError beyond the rate of its network."""
         self._unproven.take(network_of(peer), self._unproven_rate)
 
-    @contextmanager
-    def proving(self, peer: str, authorization: str | None) -> Iterator[None]:
-        """Run the block that looks a proof up, which raises UnauthenticatedError when it is none.
+    async def proven(
+        self, peer: str, authorization: str | None, authenticate: Callable[[str | None], Awaitable[Proven]]
+    ) -> Proven:
+        """Return whom a proof is of, as ``authenticate`` says or raises it.
 
-        Raises ResourceExhaustedError beyond the network's rate: for a stranger before the block, else after a failure.
+        Raises ResourceExhaustedError beyond the network's rate: for strangers before the look-up, else after a failure.
 
         To look a stranger's proof up costs a query, so invented keys have to be counted before it is known that they
         are none: many at the same time would slip through together. Whoever proved good before does not share that
         count, or one machine that sends nonsense would shut out everybody behind the same router. It is the text of
         the proof that is known, not its id, which is no secret. A newcomer who turns out good gets the count back, and
-        is known from then on: their calls are counted by their credential alone.
+        is known from then on: their calls are counted by their credential alone. Those that come at the same time wait
+        for what becomes of the first.
         """
         proof = blake2b((authorization or "").encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        known = proof in self._familiar
-        if not known:
-            self.count_unproven(peer)
+        while proof not in self._familiar and proof in self._asking:
+            await self._asking[proof].wait()
+        if proof not in self._familiar:
+            return await self._newcomer(peer, proof, lambda: authenticate(authorization))
         try:
-            yield
-        except UnauthenticatedError:
-            if known:  # it was good: revoked or expired since
-                self._familiar.pop(proof, None)
-                self.count_unproven(peer)
+            who = await authenticate(authorization)
+        except UnauthenticatedError:  # it was good: revoked or expired since
+            self._familiar.pop(proof, None)
+            self.count_unproven(peer)
             raise
-        except NotFoundError:
-            if known:  # it is, but not in the organisation that it asks for: that cost a query, too
-                self.count_unproven(peer)
+        except NotFoundError:  # it is, but not in the organisation that it asks for: that cost a query, too
+            self.count_unproven(peer)
             raise
-        if not known:
-            self._unproven.give_back(network_of(peer), self._unproven_rate)
         self._remember(proof)
+        return who
+
+    async def _newcomer(self, peer: str, proof: bytes, look_up: Callable[[], Awaitable[Proven]]) -> Proven:
+        self.count_unproven(peer)
+        self._asking[proof] = asyncio.Event()
+        try:
+            who = await look_up()
+            self._unproven.give_back(network_of(peer), self._unproven_rate)
+            self._remember(proof)
+            return who
+        finally:
+            self._asking.pop(proof).set()
 
     def _remember(self, proof: bytes) -> None:
         self._familiar[proof] = None

@@ -229,6 +229,12 @@ def unavailable_when_away(held: Connection | None = None) -> Iterator[None]:
         if held is not None and not held.is_closed():
             raise
         raise UnavailableError(f"The database is not available: {_sentence(error)}") from error
+    except asyncpg.InternalClientError as error:
+        # A server that shuts down says so to idle connections too, before it closes them: between the two asyncpg is
+        # stuck with a message that it had not asked for.
+        if held is not None:
+            held.terminate()
+        raise UnavailableError("The database is not available: it is closing the connection.") from error
 
 
 async def prepare_session(connection: Connection) -> None:

@@ -17,6 +17,7 @@ from monitord.bridge.failure import Failure
 from monitord.domain.errors import UnavailableError
 from monitord.identity.throttle import ADDRESS_BURST
 from monitord.rpc import callers, interceptors
+from monitord.storage.monitors import MonitorStore
 from monitord.v1 import monitor_service_pb2 as pb
 from tests.support.connect import MONITORS, STATUSES, TAIL, Web, bridged
 from tests.support.rpc_server import Api
@@ -95,7 +96,7 @@ async def test_a_failure_that_passes_says_when_to_come_back(web: Web, monkeypatc
     async def away(*_: object) -> None:
         raise UnavailableError("connection to 10.0.0.5 lost")
 
-    monkeypatch.setattr(web.api.store, "get", away)
+    monkeypatch.setattr(MonitorStore, "get", away)
     error = await web.refused(GET, b'{"id": "1"}')
     assert (error.code, error.reason, error.retry_s) == ("unavailable", "STORAGE_UNAVAILABLE", 1.0)
     assert "10.0.0.5" not in error.message
@@ -105,7 +106,7 @@ async def test_a_bug_is_told_by_its_number_alone(web: Web, monkeypatch: pytest.M
     async def broken(*_: object) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr(web.api.store, "get", broken)
+    monkeypatch.setattr(MonitorStore, "get", broken)
     error = await web.refused(GET, b'{"id": "1"}')
     assert (error.code, error.reason) == ("internal", "INTERNAL")
     assert "error_id" in error.message

@@ -30,6 +30,7 @@ class Proxy:
         self.dsn = urlunsplit(parts._replace(query=f"host={quote(str(folder))}&port=5432"))
         self.cut = Cut.NEVER
         self.cuts = 0
+        self._clients: set[asyncio.StreamWriter] = set()
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
@@ -43,12 +44,18 @@ class Proxy:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def say(self, message: bytes) -> None:
+        """Say something to all clients, as if the server did."""
+        for client in self._clients:
+            client.write(message)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         server_reader, server_writer = await asyncio.open_unix_connection(self._socket)
+        self._clients.add(writer)
         back = asyncio.create_task(self._pump(server_reader, writer))
         try:
             while data := await reader.read(65536):
@@ -64,6 +71,7 @@ class Proxy:
                 server_writer.write(data)
         finally:
             back.cancel()
+            self._clients.discard(writer)
             for end in (server_writer, writer):
                 end.transport.abort()
 
