@@ -119,6 +119,12 @@ class UnavailableError(DomainError):
     reason = "STORAGE_UNAVAILABLE"
 
 
+class NotReadyError(UnavailableError):
+    """monitord is shutting down or starting: whoever comes back in a moment finds it, or its successor."""
+
+    reason = "NOT_READY"
+
+
 class ProviderUnavailableError(UnavailableError):
     """Who has to say whether a proof of identity is good, such as Firebase, does not answer. The text is for people."""
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import structlog
 
+from monitord.domain.errors import NotReadyError
 from monitord.domain.tail import TailEndReason
 
 T = TypeVar("T")
@@ -72,13 +73,18 @@ class Endings:
 
     def __init__(self) -> None:
         self._open: set[Ending] = set()
-        self._reason: TailEndReason | None = None
+        self._is_over = False
 
     @contextlib.contextmanager
     def one(self) -> Iterator[Ending]:
-        """Register a stream for as long as the block runs."""
+        """Register a stream for as long as the block runs.
+
+        Raises NotReadyError once all streams are ended: one that began would end at once, and its reader come back at
+        once, again and again until the server is gone.
+        """
+        if self._is_over:
+            raise NotReadyError("monitord is shutting down: come back in a moment with the last cursor")
         ending = Ending()
-        ending.reason = self._reason
         self._open.add(ending)
         try:
             yield ending
@@ -86,7 +92,7 @@ class Endings:
             self._open.remove(ending)
 
     def end_all(self, reason: TailEndReason) -> None:
-        """End every stream, those too that are opened from now on."""
-        self._reason = reason
+        """End every stream, and let no other begin."""
+        self._is_over = True
         for ending in self._open:
             ending.end(reason)

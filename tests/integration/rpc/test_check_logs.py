@@ -210,7 +210,8 @@ async def test_at_shutdown_a_tail_ends_with_a_cursor_to_come_back_with(api: Api)
     api.server.begin_shutdown()
     assert await ended(waiting) == ("c1", pb.TAIL_END_REASON_SHUTDOWN)
     assert await ended(fresh) == ("c0", pb.TAIL_END_REASON_SHUTDOWN)
-    assert await ended(Tail(api, cursor="c5")) == ("c5", pb.TAIL_END_REASON_SHUTDOWN)
+    refused = await refusal(Tail(api, cursor="c5").next())
+    assert (refused.code, refused.reason, refused.retry_s) == (StatusCode.UNAVAILABLE, "NOT_READY", 1.0)
     async with asyncio.timeout(5):
         await api.server.stop(5)  # nothing is left that the grace time would be spent on
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 import pytest
 from structlog.testing import capture_logs
 
+from monitord.domain.errors import NotReadyError
 from monitord.domain.tail import TailEndReason
 from monitord.rpc.ending import Ending, Endings
 
@@ -110,11 +111,11 @@ async def test_who_cannot_be_watched_may_not_go_on() -> None:
     assert logs[0]["event"] == "rpc.watch_failed"
 
 
-async def test_all_streams_end_and_those_that_come_later_too() -> None:
+async def test_all_streams_end_and_no_other_begins() -> None:
     endings = Endings()
     with endings.one() as first, endings.one() as second:
         endings.end_all(SHUTDOWN)
         assert (first.reason, second.reason) == (SHUTDOWN, SHUTDOWN)
-    with endings.one() as late:
-        assert await late.next_of(every(60)) is None
+    with pytest.raises(NotReadyError), endings.one():
+        pytest.fail("it began")
     assert endings._open == set()  # a stream that is over costs no memory (I16)
