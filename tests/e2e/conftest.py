@@ -24,7 +24,7 @@ again and again, as often as they like."""
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder that Postgres can enter too when the tests run as root, which pytest's own is not."""
-    with scratch("monitord-e2e-") as name:
+    with scratch() as name:
         Path(name).chmod(0o755)
         yield Path(name)
 

@@ -109,7 +109,7 @@ class Post:
 
 async def test_postgres_goes_while_a_message_is_on_its_way_and_comes_back(tmp_path: Path) -> None:
     """(I4, I17): what was accepted meanwhile is recorded afterwards, and not sent again; nothing else is lost."""
-    with scratch("monitord-outage-") as folder:
+    with scratch() as folder:
         server = PrivateServer(Path(folder), settings={"fsync": "off", "shared_buffers": "16MB"})
         dsn = await server.start()
         await migrate(dsn)

@@ -103,7 +103,7 @@ def program() -> Path:
 @pytest.fixture
 def entered() -> Iterator[Path]:
     """A folder that others may enter. Not pytest's own: whoever else begins its tests meanwhile shuts that."""
-    with scratch("monitord-browser-") as name:
+    with scratch() as name:
         folder = Path(name)
         folder.chmod(0o755)
         yield folder

@@ -84,7 +84,7 @@ class Proxy:
 
 @contextlib.asynccontextmanager
 async def proxy(dsn: str) -> AsyncIterator[Proxy]:
-    with scratch("monitord-cut-") as folder:
+    with scratch() as folder:
         made = Proxy(dsn, Path(folder))
         async with made.serving():
             yield made

@@ -70,7 +70,7 @@ async def test_a_parking_whose_answer_is_lost_happens_once(world: World, databas
 
 @contextlib.asynccontextmanager
 async def own_server() -> AsyncIterator[tuple[PrivateServer, str]]:
-    with scratch("monitord-outage-") as folder:
+    with scratch() as folder:
         server = PrivateServer(Path(folder), settings={"fsync": "off", "shared_buffers": "16MB"})
         try:
             dsn = await server.start()
