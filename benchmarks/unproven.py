@@ -7,6 +7,7 @@ from typing import Any
 
 from monitord.__main__ import main
 from monitord.identity.principal import ApiKeyCredential, Principal, Scope
+from monitord.identity.tenant import Tenant, current_tenant
 from monitord.rpc.context import current_principal
 from monitord.rpc.interceptors import Edge
 
@@ -15,6 +16,7 @@ _ANYONE = Principal(1, 1, Scope.ADMIN, ApiKeyCredential("anyone"))
 
 async def _let_in(edge: Edge, method: str, rule: Any, context: Any) -> int:
     current_principal.set(_ANYONE)
+    current_tenant.set(Tenant(_ANYONE.org_id, _ANYONE.user_id))
     return _ANYONE.user_id
 
 

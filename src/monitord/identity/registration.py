@@ -44,6 +44,10 @@ class AccountStore(Protocol):
         """Return the account with a normalised address."""
         ...
 
+    async def account_of(self, user_id: int) -> Account | None:
+        """Return a user's own account."""
+        ...
+
     async def user(self, user_id: int) -> User | None:
         """Return a user."""
         ...
@@ -172,10 +176,12 @@ class Registration:
         Raises UnauthenticatedError for a wrong password, which counts as a failure to sign in; InvalidArgumentError.
         """
         passwords.check_new(new, "new_password")
-        user = await self._store.user(principal.user_id)
-        account = None if user is None else await self._store.account(user.email)
+        # By who they are: an address that they claim, and have not proven, may be another's account (T14).
+        account = await self._store.account_of(principal.user_id)
         if account is None:
             raise UnauthenticatedError("The account of this credential does not exist any more.")
+        if account.password_hash is None:
+            raise FailedPreconditionError("This account has no password: it is signed in to through Firebase.")
         attempt = self._throttle.begin(account.user.email, peer)
         if not await self._hasher.verify(old, account.password_hash):
             raise UnauthenticatedError("The old password is wrong.")

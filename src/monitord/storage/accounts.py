@@ -29,6 +29,8 @@ ACCOUNT = f"""
 SELECT {OWN_COLUMNS}, password_hash, session_version FROM users WHERE lower(email) = lower($1)
 """  # noqa: S608 - a constant
 
+ACCOUNT_OF = f"SELECT {OWN_COLUMNS}, password_hash, session_version FROM users WHERE id = $1"  # noqa: S608 - a constant
+
 USER = f"SELECT {CLAIMED_COLUMNS} FROM users WHERE id = $1"  # noqa: S608 - a constant
 
 # The lock on the user's row makes this wait for a change of password that is under way, and then find its version.
@@ -122,10 +124,12 @@ class AccountStore:
     async def account(self, email: str) -> Account | None:
         """Return the account with a normalised address."""
         async with self._database.connection() as connection:
-            row = await connection.fetchrow(ACCOUNT, email)
-        if row is None:
-            return None
-        return Account(user=user_of(row), password_hash=row["password_hash"], session_version=row["session_version"])
+            return _account(await connection.fetchrow(ACCOUNT, email))
+
+    async def account_of(self, user_id: int) -> Account | None:
+        """Return a user's own account."""
+        async with self._database.connection() as connection:
+            return _account(await connection.fetchrow(ACCOUNT_OF, user_id))
 
     async def user(self, user_id: int) -> User | None:
         """Return a user."""
@@ -244,6 +248,12 @@ class AccountStore:
         async with self._database.transaction() as connection:
             status = await connection.execute(END_OWN_SESSION, user_id, session_id, to_datetime(at))
         return touched(status) == 1
+
+
+def _account(row: Row | None) -> Account | None:
+    if row is None:
+        return None
+    return Account(user=user_of(row), password_hash=row["password_hash"], session_version=row["session_version"])
 
 
 def user_of(row: Row) -> User:

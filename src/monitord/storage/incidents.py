@@ -39,7 +39,8 @@ ORDER BY i.id DESC LIMIT $7
 ACKNOWLEDGE = """
 UPDATE incidents SET
     acknowledged_at = COALESCE(acknowledged_at, $3),
-    acknowledged_by = COALESCE(acknowledged_by, (SELECT email FROM users WHERE id = $4 AND org_id = $1), '')
+    acknowledged_by = COALESCE(acknowledged_by, (
+        SELECT u.email FROM users AS u JOIN memberships AS m ON m.user_id = u.id WHERE u.id = $4 AND m.org_id = $1), '')
 WHERE org_id = $1 AND id = $2 AND resolved_at IS NULL RETURNING true
 """
 _CHANGES = f"""

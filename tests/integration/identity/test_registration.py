@@ -14,6 +14,7 @@ from monitord.domain.errors import (
 )
 from monitord.domain.instant import DAY, HOUR
 from monitord.domain.letter import Letter
+from monitord.identity.principal import Principal, Scope
 from monitord.identity.sessions import SignIn
 from tests.integration.identity.conftest import ADMIN, PASSWORD, Identity
 
@@ -205,3 +206,21 @@ async def test_sessions_are_listed_and_revoked_by_their_owner_alone(identity: Id
     with pytest.raises(UnauthenticatedError):
         await identity.authenticator.authenticate(f"Bearer {one.tokens.access_token}")
     assert await identity.accounts.list_sessions(ann) == []
+
+
+async def test_a_claimed_address_opens_nobodys_account(identity: Identity) -> None:
+    """(T14) Who names another's address at Firebase can neither guess at that account nor hold its owner up."""
+    victim = await identity.add_user("victim@example.org")
+    async with identity.database.transaction() as tx:
+        org_id = await tx.fetchval("INSERT INTO organisations (name) VALUES ('x') RETURNING id")
+        user_id = await tx.fetchval(
+            "INSERT INTO users (org_id, email, claimed_email, provider, firebase_uid) "
+            "VALUES ($1, 'x@firebase.invalid', 'victim@example.org', 'google', 'u1') RETURNING id",
+            org_id,
+        )
+    stranger = Principal(user_id, org_id, Scope.ADMIN, victim.credential)
+
+    for password in (PASSWORD, "a guess of theirs"):
+        with pytest.raises(FailedPreconditionError, match="no password"):
+            await identity.registration.change_password(stranger, password, NEW, PEER)
+    assert (await identity.sessions.login("victim@example.org", PASSWORD, PEER)).user.id == victim.user_id

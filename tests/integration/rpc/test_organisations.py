@@ -14,6 +14,7 @@ from monitord.v1 import (
     contact_pb2,
     contact_service_pb2,
     heartbeat_check_pb2,
+    incident_service_pb2,
     monitor_pb2,
     monitor_service_pb2,
 )
@@ -327,3 +328,24 @@ async def test_changes_of_members_are_in_the_audit_log(team: Team) -> None:
         ("created", "member", bob),
     ]
     assert '"token_hash": "***"' in rows[2]["after"]
+
+
+async def test_who_takes_care_of_an_outage_is_told_by_their_address(team: Team) -> None:
+    monitor = await team.monitor(team.ann)
+    await team.let_in(org.ROLE_EDITOR)
+    async with team.api.database.transaction() as tx:
+        change = await tx.fetchval(
+            "INSERT INTO monitor_transitions (org_id, monitor_id, before, after, at) VALUES ($1, $2, 3, 5, now()) "
+            "RETURNING id",
+            team.id,
+            monitor.id,
+        )
+        incident = await tx.fetchval(
+            "INSERT INTO incidents (org_id, monitor_id, opened_at, opened_by) VALUES ($1, $2, now(), $3) RETURNING id",
+            team.id,
+            monitor.id,
+            change,
+        )
+    request = incident_service_pb2.AcknowledgeIncidentRequest(id=incident)
+    noted = (await team.api.incidents.AcknowledgeIncident(request, metadata=team.bob)).incident
+    assert noted.acknowledged_by == BOB
