@@ -29,7 +29,9 @@ ACCOUNT = f"""
 SELECT {OWN_COLUMNS}, password_hash, session_version FROM users WHERE lower(email) = lower($1)
 """  # noqa: S608 - a constant
 
-ACCOUNT_OF = f"SELECT {OWN_COLUMNS}, password_hash, session_version FROM users WHERE id = $1"  # noqa: S608 - a constant
+ACCOUNT_OF = f"""
+SELECT {OWN_COLUMNS}, password_hash, session_version FROM users WHERE id = $1
+"""  # noqa: S608 - a constant
 
 USER = f"SELECT {CLAIMED_COLUMNS} FROM users WHERE id = $1"  # noqa: S608 - a constant
 

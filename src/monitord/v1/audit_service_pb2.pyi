@@ -53,8 +53,8 @@ class AuditEvent(_message.Message):
     action: _builtins.str
     """`created`, `changed`, `deleted`, `signed_in`, `signed_out` or `sign_in_failed`; of a master key `rotated` or `retired`."""
     kind: _builtins.str
-    """What: `monitor`, `contact`, `alert_config`, `maintenance_window`, `api_key`, `user`, `incident`, `session`, or, for
-    administrators, `master_key`.
+    """What: `monitor`, `contact`, `alert_config`, `maintenance_window`, `api_key`, `user`, `incident`, `session`,
+    `organisation`, `member`, `invitation`, or, for administrators, `master_key`.
     """
     thing: _builtins.str
     """Which; of an alert config the monitor's and the contact's, as `5/7`."""
