@@ -23,7 +23,7 @@ from monitord_client.v1.auth_service_pb2 import CreateApiKeyRequest, LoginReques
 from monitord_client.v1.monitor_service_pb2_grpc import MonitorServiceStub
 from monitord_client.v1.organisation_service_pb2_grpc import OrganisationServiceStub
 
-CALLS = 3000
+CALLS = 1000
 PASSWORD = "correct horse battery"
 _GUESSES_S = 1000
 _MONITORS = 300

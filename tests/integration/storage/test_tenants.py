@@ -265,8 +265,8 @@ OTHERS = {
     "confirmations.find", "confirmations.by_token", "windows.all", "audit.sign_in_failed", "audit.purge",
     # Of identity before anybody is known, of the operator, and of upkeep: see storage.tenancy.
     "accounts.transaction", "accounts.account", "accounts.account_of", "accounts.create_session",
-    "accounts.rotate_session", "accounts.end_session", "accounts.create_first_user", "accounts.set_password", "accounts.create_user",
-    "accounts.role",
+    "accounts.rotate_session", "accounts.end_session", "accounts.create_first_user",
+    "accounts.set_password", "accounts.create_user", "accounts.role",
 }  # fmt: skip
 
 

@@ -134,3 +134,24 @@ def test_no_token_is_in_the_representation() -> None:
 
     assert "swordfish" not in repr(pair)
     assert "halibut" not in f"{pair}"
+
+
+def test_a_token_that_was_verified_before_ends_with_its_key_and_its_time() -> None:
+    """(T12) What is remembered of it is how it was verified, not that it is good."""
+    keys = [bytes(32)]
+    at = [1_800_000_000 * SECOND]
+    tokens = Tokens(lambda purpose: tuple(keys), now=lambda: at[0])
+    token, until = tokens.issue_access(7, SessionCredential(uuid4(), 3))
+    assert tokens.verify_access(token) == tokens.verify_access(token)
+
+    keys.insert(0, bytes([1]) * 32)
+    assert tokens.verify_access(token).user_id == 7, "a rotation keeps the old key"
+    keys.pop()
+    with pytest.raises(UnauthenticatedError):
+        tokens.verify_access(token)
+
+    keys.append(bytes(32))
+    assert tokens.verify_access(token).user_id == 7
+    at[0] = until
+    with pytest.raises(UnauthenticatedError, match="expired"):
+        tokens.verify_access(token)
