@@ -9,6 +9,7 @@ from benchmarks.alerts import alerts
 from benchmarks.api import api
 from benchmarks.bare import bare
 from benchmarks.checks import highest_rate, steady
+from benchmarks.edge import edge
 from benchmarks.hostile import hostile
 from benchmarks.kinds import kinds
 from benchmarks.peers import installed, peers
@@ -74,7 +75,7 @@ async def _bare(o: argparse.Namespace) -> list[Figure]:
 
 
 async def _proof(o: argparse.Namespace) -> list[Figure]:
-    return await proof(o.windows)
+    return [*await edge(o.windows), *await proof(o.windows)]
 
 
 async def _logins(o: argparse.Namespace) -> list[Figure]:
