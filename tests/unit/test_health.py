@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from monitord.domain.alert import AlertKind, Silence, alert_kind, ends_incident, opens_incident, silence_of
@@ -210,6 +210,14 @@ def test_ten_equal_verdicts_settle_everything(
 
 
 @given(histories, policies, starts, seen, histories)
+@example(
+    [(DOWN, False), (UNREACHABLE, False), (DOWN, False)],
+    Policy(failure_threshold=2, success_threshold=1),
+    Status.PENDING,
+    (UNREACHABLE, False),
+    [(DOWN, False)],
+)
+@example([(UNREACHABLE, False)], Policy(3, 1), Status.UNREACHABLE, (UNREACHABLE, False), [(DEGRADED, False)])
 def test_a_steady_result_can_be_left_out(
     history: list[Seen], policy: Policy, start: Status, one: Seen, then: list[Seen]
 ) -> None:

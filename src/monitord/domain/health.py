@@ -192,6 +192,8 @@ def steady(health: Health, verdict: Verdict, maintenance: bool = False) -> bool:
         case Status.DOWN:
             return verdict in _FAILED and health.alive_streak == 0
         case Status.UNREACHABLE:
-            return verdict is Verdict.UNREACHABLE and health.alive_streak == 0
+            # It ends a streak that is on its way to DOWN, and counts on in the one that leads out, to DEGRADED.
+            counts = health.alive_streak or health.down_streak or health.degraded_streak < _CAP
+            return verdict is Verdict.UNREACHABLE and not counts
         case _:
             return False
