@@ -10,7 +10,6 @@ from uuid import UUID
 import grpc
 
 from monitord.domain.errors import InvalidArgumentError, PermissionDeniedError, Violation
-from monitord.domain.rules.wording import quoted
 from monitord.identity.account_deletion import AccountDeletion
 from monitord.identity.accounts import Accounts
 from monitord.identity.principal import ApiKeyCredential, Principal, SessionCredential
@@ -21,6 +20,7 @@ from monitord.rpc.account_export import AccountFile
 from monitord.rpc.convert_account import tokens_pb, user_pb
 from monitord.rpc.convert_time import timestamp_pb
 from monitord.rpc.engine import Engine
+from monitord.rpc.field_mask import written_paths
 from monitord.rpc.limits import CallLimit
 from monitord.v1 import account_service_pb2 as pb
 from monitord.v1 import account_service_pb2_grpc
@@ -99,7 +99,10 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
 
     async def UpdateUser(self, request: pb.UpdateUserRequest, context: Context) -> pb.UpdateUserResponse:
         """Change what the caller says of themselves."""
-        changes = {path: getattr(request.user, path) for path in _paths_of(request)}
+        changes = {
+            path: getattr(request.user, path)
+            for path in written_paths(request.user, request.update_mask.paths, _WRITABLE)
+        }
         user = await self._accounts.update_user(call.principal(), Profile(**changes))
         return pb.UpdateUserResponse(user=user_pb(user))
 
@@ -174,18 +177,3 @@ def _in_person() -> Principal:
     if isinstance(principal.credential, ApiKeyCredential):
         raise PermissionDeniedError("This is about all that is yours, and an API key is for one organisation: sign in.")
     return principal
-
-
-def _paths_of(request: pb.UpdateUserRequest) -> list[str]:
-    asked = list(request.update_mask.paths)
-    if not asked:
-        return [field.name for field, _ in request.user.ListFields() if field.name in _WRITABLE]
-    wrong = [path for path in asked if path not in _WRITABLE and path != "*"]
-    if wrong:
-        raise InvalidArgumentError(
-            [
-                Violation("update_mask", f"{quoted(path)} is no field to change; valid are *, full_name, phone and bio")
-                for path in wrong[:10]
-            ]
-        )
-    return list(_WRITABLE) if "*" in asked else asked

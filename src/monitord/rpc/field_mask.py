@@ -183,10 +183,10 @@ def _why_not(path: str) -> str:
     return f"{quoted(path)} is no path of a monitor; valid are *, any of {valid}, and paths within a kind, as http.url"
 
 
-def written_paths(request: Message, mask: Iterable[str], writable: Sequence[str], oneof: str) -> list[str]:
+def written_paths(request: Message, mask: Iterable[str], writable: Sequence[str], oneof: str = "") -> list[str]:
     """Return which fields of a thing without paths within it an update replaces, as ``paths_of`` does.
 
-    Of the fields of ``oneof`` the one that is there is written last.
+    Of the fields of ``oneof``, if there is one, the one that is there is written last.
     """
     asked = list(mask)
     if not asked:
@@ -200,5 +200,7 @@ def written_paths(request: Message, mask: Iterable[str], writable: Sequence[str]
                 for path in wrong[:10]
             ]
         )
-    every = sorted(writable, key=lambda name: name == request.WhichOneof(oneof))
-    return every if "*" in asked else asked
+    if "*" not in asked:
+        return asked
+    last = request.WhichOneof(oneof) if oneof else None
+    return sorted(writable, key=lambda name: name == last)

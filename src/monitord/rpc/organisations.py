@@ -12,13 +12,13 @@ from monitord.domain.errors import InvalidArgumentError, NotFoundError, Violatio
 from monitord.domain.organisation import Invitation, Member, Organisation, OrganisationChanges, Role
 from monitord.domain.plan import Quota, Usage
 from monitord.domain.rules.networks import read_networks
-from monitord.domain.rules.wording import quoted
 from monitord.identity.invitations import Invitations
 from monitord.identity.organisations import Organisations
 from monitord.rpc import context as call
 from monitord.rpc.convert_monitor import version_of
 from monitord.rpc.convert_time import timestamp_pb
 from monitord.rpc.engine import Engine
+from monitord.rpc.field_mask import written_paths
 from monitord.rpc.requests import RequestLedger, require_id, require_request_id
 from monitord.v1 import organisation_pb2, organisation_service_pb2_grpc
 from monitord.v1 import organisation_service_pb2 as pb
@@ -88,7 +88,7 @@ class OrganisationService(organisation_service_pb2_grpc.OrganisationServiceServi
         wanted = request.organisation
         if wanted.id:
             _require_own(wanted.id)
-        changes = _changes(wanted, _paths_of(request))
+        changes = _changes(wanted, written_paths(wanted, request.update_mask.paths, _WRITABLE))
         updated = await self._organisations.update(call.principal(), changes, expected_version=version_of(wanted.etag))
         return pb.UpdateOrganisationResponse(organisation=_organisation_pb(updated))
 
@@ -176,22 +176,6 @@ def _require_own(org_id: int) -> None:
             f"This call does not act in the organisation {org_id}: name it in the metadata x-monitord-organisation.",
             organisation_id=str(org_id),
         )
-
-
-def _paths_of(request: pb.UpdateOrganisationRequest) -> list[str]:
-    asked = list(request.update_mask.paths)
-    if not asked:
-        return [field.name for field, _ in request.organisation.ListFields() if field.name in _WRITABLE]
-    wrong = [path for path in asked if path not in _WRITABLE and path != "*"]
-    if wrong:
-        valid = ", ".join(("*", *_WRITABLE))
-        raise InvalidArgumentError(
-            [
-                Violation("update_mask", f"{quoted(path)} is no field to change; valid are {valid}")
-                for path in wrong[:10]
-            ]
-        )
-    return list(_WRITABLE) if "*" in asked else asked
 
 
 def _changes(wanted: organisation_pb2.Organisation, paths: list[str]) -> OrganisationChanges:

@@ -126,12 +126,14 @@ class AccountStore:
     async def account(self, email: str) -> Account | None:
         """Return the account with a normalised address."""
         async with self._database.connection() as connection:
-            return _account(await connection.fetchrow(ACCOUNT, email))
+            row = await connection.fetchrow(ACCOUNT, email)
+        return None if row is None else account_in(row)
 
     async def account_of(self, user_id: int) -> Account | None:
         """Return a user's own account."""
         async with self._database.connection() as connection:
-            return _account(await connection.fetchrow(ACCOUNT_OF, user_id))
+            row = await connection.fetchrow(ACCOUNT_OF, user_id)
+        return None if row is None else account_in(row)
 
     async def user(self, user_id: int) -> User | None:
         """Return a user."""
@@ -252,9 +254,8 @@ class AccountStore:
         return touched(status) == 1
 
 
-def _account(row: Row | None) -> Account | None:
-    if row is None:
-        return None
+def account_in(row: Row) -> Account:
+    """Return the account of a row of ``users`` with what signing in needs."""
     return Account(user=user_of(row), password_hash=row["password_hash"], session_version=row["session_version"])
 
 

@@ -2,7 +2,7 @@
 
 from monitord.domain.audit import AuditEvent, AuditQuery
 from monitord.domain.instant import DAY, Instant, from_datetime, to_datetime
-from monitord.storage.database import Database
+from monitord.storage.database import Database, touched
 
 LIST = """
 SELECT e.id, e.at, e.user_id, u.email, e.credential, e.address, e.method, e.action, e.kind, e.thing_id,
@@ -71,4 +71,4 @@ class AuditLog:
         async with self._database.transaction() as tx:
             await tx.execute(ALLOW_PURGE)
             status = await tx.execute(PURGE, to_datetime(now - keep_days * DAY))
-        return int(status.rpartition(" ")[2])
+        return touched(status)

@@ -11,8 +11,7 @@ from monitord.domain.instant import Instant, to_datetime
 from monitord.identity.firebase import FirebaseIdentity
 from monitord.identity.firebase_bearers import FirebaseUser
 from monitord.identity.firebase_sign_in import FirebaseAccount
-from monitord.identity.user import Account
-from monitord.storage.accounts import CLAIMED_COLUMNS, user_of
+from monitord.storage.accounts import CLAIMED_COLUMNS, account_in
 from monitord.storage.database import Database, Row, Transaction
 
 _LOCK = 0x6D6F_6E02
@@ -86,16 +85,16 @@ class FirebaseAccounts:
             if row is not None:
                 if proven is not None:
                     row = await tx.fetchrow(PROVE_EMAIL, identity.uid, proven, to_datetime(at)) or row
-                return FirebaseAccount(_account(row), is_new=False)
+                return FirebaseAccount(account_in(row), is_new=False)
             if proven is not None:
                 row = await tx.fetchrow(
                     ADOPT, identity.uid, proven, identity.provider, identity.full_name, to_datetime(at)
                 )
                 if row is not None:
-                    return FirebaseAccount(_account(row), is_new=False)
+                    return FirebaseAccount(account_in(row), is_new=False)
                 if await tx.fetchval(EMAIL_IS_TAKEN, proven):
                     return None
-            return FirebaseAccount(_account(await _create(tx, identity, proven, at)), is_new=True)
+            return FirebaseAccount(account_in(await _create(tx, identity, proven, at)), is_new=True)
 
 
 async def _create(tx: Transaction, identity: FirebaseIdentity, proven: str | None, at: Instant) -> Row:
@@ -118,7 +117,3 @@ async def _create(tx: Transaction, identity: FirebaseIdentity, proven: str | Non
 def _stand_in(uid: str) -> str:
     """Return an address that nobody has (RFC 2606, 2), for one who has proven none."""
     return f"{sha256(uid.encode()).hexdigest()[:40]}@firebase.invalid"
-
-
-def _account(row: Row) -> Account:
-    return Account(user=user_of(row), password_hash=row["password_hash"], session_version=row["session_version"])

@@ -7,7 +7,7 @@ import msgspec
 
 from monitord.domain.errors import FailedPreconditionError
 from monitord.identity.vault import UnsealError, Vault
-from monitord.storage.database import Database, Row, Transaction, connect, disconnect, unavailable_when_away
+from monitord.storage.database import Database, Row, Transaction, connect, disconnect, touched, unavailable_when_away
 from monitord.storage.sealing import contact_context, monitor_context
 
 ONE_AT_A_TIME = "SELECT pg_try_advisory_lock($1)"
@@ -191,4 +191,4 @@ async def _store(tx: Transaction, table: _Table, rows: list[Row], vault: Vault, 
         return 0
     await tx.execute(SAY_SO)
     status = await tx.execute(table.store, *(list(column) for column in zip(*changes, strict=True)))
-    return int(status.rpartition(" ")[2])
+    return touched(status)
