@@ -177,17 +177,35 @@ async def test_what_a_member_holds_ends_with_the_membership(team: Team) -> None:
     assert (await refusal(team.monitors(key))).code == StatusCode.UNAUTHENTICATED
 
 
+async def both_wait(api: Api) -> None:
+    """Return when two transactions of this database wait for a lock."""
+    waiting = """
+        SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+    """
+    async with asyncio.timeout(5), api.database.connection() as held:
+        while await held.fetchval(waiting) < 2:
+            continue
+
+
 async def test_an_organisation_never_loses_its_last_owner(team: Team) -> None:
     api = team.api
     await team.let_in(org.ROLE_OWNER)
     ann, bob = api.ann.principal.user_id, api.bob.principal.user_id
 
-    # At the same time: each makes the other a viewer.
-    results = await asyncio.gather(
-        api.organisations.UpdateMember(pb.UpdateMemberRequest(user_id=bob, role=org.ROLE_VIEWER), metadata=team.ann),
-        api.organisations.UpdateMember(pb.UpdateMemberRequest(user_id=ann, role=org.ROLE_VIEWER), metadata=team.bob),
-        return_exceptions=True,
-    )
+    # At the same time, as surely: each makes the other a viewer, and both have to wait before anything is written.
+    wishes = ((bob, team.ann), (ann, team.bob))
+    async with api.database.transaction() as tx:
+        await tx.execute("SELECT FROM memberships WHERE org_id = $1 FOR UPDATE", team.id)
+        calls = [
+            asyncio.ensure_future(
+                api.organisations.UpdateMember(
+                    pb.UpdateMemberRequest(user_id=user_id, role=org.ROLE_VIEWER), metadata=by
+                )
+            )
+            for user_id, by in wishes
+        ]
+        await both_wait(api)
+    results = await asyncio.gather(*calls, return_exceptions=True)
 
     assert sum(isinstance(one, grpc.aio.AioRpcError) for one in results) == 1
     async with api.database.connection() as held:
